@@ -49,25 +49,21 @@ func (t *turn) fillCanary(ctx context.Context) error {
 
 // feedRows feeds some rows of a block.
 func (t *turn) feedRows(ctx context.Context, number int, rows []int) error {
-	blocks, err := t.blocks(ctx, t.head.id, number, number+1, true)
+	blocks, err := t.blocks(ctx, t.head.id, []int{number}, true)
 	if err != nil {
 		return err
 	}
 	b := blocks[0]
-	requests, err := t.resolve(ctx, b.rows)
-	if err != nil {
-		return err
-	}
-	var due []candidate
+	var due []request
 	for _, row := range rows {
-		if i := row - b.first(); requests[i].fault == "" {
-			due = append(due, candidate{at: i, request: requests[i]})
+		if q := b.rows[row-b.first()]; q.fault == "" {
+			due = append(due, q)
 		}
 	}
 	if due, err = t.revise(ctx, b, due); err != nil {
 		return err
 	}
-	amended, err := t.enqueue(ctx, b, due)
+	amended, err := t.enqueue(ctx, due)
 	if err != nil || !amended {
 		return err
 	}

@@ -19,7 +19,7 @@ const blocksTogether = 16
 // block is a block of rows on its way through a pass.
 type block struct {
 	number int
-	rows   []Row
+	rows   []request
 	raw    []byte
 	plans  []planRecord
 }
@@ -27,19 +27,30 @@ type block struct {
 // first is the number of the first row of the block, from 1.
 func (b *block) first() int { return b.number*blockRows + 1 }
 
-// blocks reads blocks of a run from one on, before another; withPlan reads their plans
-// too. One command.
-func (s *Service) blocks(ctx context.Context, id string, from, to int, withPlan bool) ([]*block, error) {
+// span returns the numbers of the blocks from one on, before another.
+func span(from, to int) []int {
 	numbers := make([]int, to-from)
 	for i := range numbers {
 		numbers[i] = from + i
 	}
-	return s.someBlocks(ctx, id, numbers, withPlan)
+	return numbers
 }
 
-// someBlocks reads some blocks of a run, and their plans. One command: all keys of a run are
-// on one node.
-func (s *Service) someBlocks(ctx context.Context, id string, numbers []int, withPlan bool) ([]*block, error) {
+// blocks reads some blocks of a run, and resolves their rows; withPlan reads their plans too.
+// One command.
+func (s *Service) blocks(ctx context.Context, id string, numbers []int, withPlan bool) ([]*block, error) {
+	blocks, err := s.storedBlocks(ctx, id, numbers, withPlan)
+	for _, b := range blocks {
+		if err == nil {
+			err = s.resolve(ctx, b.rows)
+		}
+	}
+	return blocks, err
+}
+
+// storedBlocks reads some blocks of a run, whose rows are not resolved. One command: all keys
+// of a run are on one node.
+func (s *Service) storedBlocks(ctx context.Context, id string, numbers []int, withPlan bool) ([]*block, error) {
 	if len(numbers) == 0 {
 		return nil, nil
 	}
@@ -64,8 +75,9 @@ func (s *Service) someBlocks(ctx context.Context, id string, numbers []int, with
 			return nil, fmt.Errorf("read rows of run %s from %d on: %w", id, b.first(), err)
 		}
 		b.raw = raw
-		for _, rec := range records {
-			b.rows = append(b.rows, rec.row())
+		b.rows = make([]request, len(records))
+		for n, rec := range records {
+			b.rows[n] = request{Row: rec.row(), number: b.first() + n}
 		}
 		if withPlan {
 			key := keys[len(numbers)+i]
@@ -75,28 +87,40 @@ func (s *Service) someBlocks(ctx context.Context, id string, numbers []int, with
 			if err != nil {
 				return nil, fmt.Errorf("read the plan of run %s from row %d on: %w", id, b.first(), err)
 			}
+			for n := range b.rows {
+				b.rows[n].plan = &b.plans[n]
+			}
 		}
 		all[i] = b
 	}
 	return all, nil
 }
 
-// request is a row that can be compared: its lane, its target and what it wants there.
+// request is a row of a run on its way through a pass.
 type request struct {
+	Row
+
+	number int         // from 1
+	plan   *planRecord // in its block; nil if the plan was not read
+
+	// The rest is there once the row is resolved: its lane, its target and what it wants there.
 	lane   registry.Lane
 	target ledger.Target
 	fields []ledger.Field
 	fault  string // why the row is impossible; "" if it is not
 }
 
-// resolve returns the requests of rows. An error is one of Redis.
-func (s *Service) resolve(ctx context.Context, rows []Row) ([]request, error) {
-	all := make([]request, len(rows))
+// laneName names the lane of the row.
+func (q request) laneName() string { return registry.Queue(q.lane.Tenant, q.lane.Kind, false) }
+
+// resolve resolves rows. An error is one of Redis.
+func (s *Service) resolve(ctx context.Context, rows []request) error {
 	var lane registry.Lane // of the row before
-	for i, r := range rows {
-		task := r.Request.Task
-		if task == nil || len(r.Problems) > 0 {
-			all[i].fault = problems(r.Problems)
+	for i := range rows {
+		q := &rows[i]
+		task := q.Request.Task
+		if task == nil || len(q.Problems) > 0 {
+			q.fault = problems(q.Problems)
 			if task == nil {
 				continue
 			}
@@ -106,20 +130,20 @@ func (s *Service) resolve(ctx context.Context, rows []Row) ([]request, error) {
 			unserved, refused := errors.AsType[*tasks.UnservedError](err)
 			switch {
 			case refused:
-				all[i].fault = unserved.Error()
+				q.fault = unserved.Error()
 				continue
 			case err != nil:
-				return nil, err
+				return err
 			}
 			lane = found
 		}
-		all[i].lane = lane
-		all[i].target, all[i].fields = kinds.Change(task, lane.Organisation)
-		if err := r.Request.Validate(tasks.Limits{NicknameMax: lane.NicknameMax}); err != nil && all[i].fault == "" {
-			all[i].fault = err.Error()
+		q.lane = lane
+		q.target, q.fields = kinds.Change(task, lane.Organisation)
+		if err := q.Request.Validate(tasks.Limits{NicknameMax: lane.NicknameMax}); err != nil && q.fault == "" {
+			q.fault = err.Error()
 		}
 	}
-	return all, nil
+	return nil
 }
 
 func problems(all []string) string {
@@ -129,11 +153,11 @@ func problems(all []string) string {
 	return strings.Join(all, "; ")
 }
 
-// compare surveys the targets of requests and decides on each row.
-func (s *Service) compare(ctx context.Context, rows []Row, requests []request, trust bool, now time.Time) ([]planRecord, []ledger.Record, error) {
+// compare surveys the targets of rows and decides on each row.
+func (s *Service) compare(ctx context.Context, rows []request, trust bool, now time.Time) ([]planRecord, []ledger.Record, error) {
 	var targets []ledger.Target
 	at := make([]int, len(rows))
-	for i, q := range requests {
+	for i, q := range rows {
 		if at[i] = -1; q.fault == "" {
 			at[i], targets = len(targets), append(targets, q.target)
 		}
@@ -143,13 +167,13 @@ func (s *Service) compare(ctx context.Context, rows []Row, requests []request, t
 		return nil, nil, err
 	}
 	plans, records := make([]planRecord, len(rows)), make([]ledger.Record, len(rows))
-	for i, q := range requests {
+	for i, q := range rows {
 		if at[i] < 0 {
 			plans[i] = decided(RowImpossible, q.fault)
 			continue
 		}
 		records[i] = known[at[i]]
-		plans[i] = decide(rows[i], q.fields, records[i], trust, now)
+		plans[i] = decide(q, records[i], trust, now)
 	}
 	return plans, records, nil
 }

@@ -13,7 +13,6 @@ import (
 // safe for concurrent use.
 type Comparison struct {
 	planner *planner
-	rows    int
 	old     map[string]string // of the row that is decided
 }
 
@@ -50,22 +49,29 @@ func (c *Comparison) Now() time.Time { return c.planner.now }
 // wanted value, and two or three for each 512 others.
 func (c *Comparison) Rows(ctx context.Context, rows []Row) ([]Compared, error) {
 	p, s := c.planner, c.planner.service
-	requests, err := s.resolve(ctx, rows)
-	if err != nil {
+	requests := make([]request, len(rows))
+	for i, r := range rows {
+		requests[i] = request{Row: r, number: len(p.lines) + 1 + i}
+	}
+	if err := s.resolve(ctx, requests); err != nil {
 		return nil, err
 	}
 	held, err := s.holding(ctx, requests)
 	if err != nil {
 		return nil, err
 	}
-	plans, records, err := s.compareOthers(ctx, rows, requests, held, p.settings.TrustPrevious, p.now)
+	var others []request // their targets may not hold the wanted values
+	for i, q := range requests {
+		if !held[i].Holds {
+			others = append(others, q)
+		}
+	}
+	plans, records, err := s.compare(ctx, others, p.settings.TrustPrevious, p.now)
 	if err != nil {
 		return nil, err
 	}
 	all, other := make([]Compared, len(rows)), 0
-	for i := range rows {
-		c.rows++
-		q := requests[i]
+	for i, q := range requests {
 		var rec planRecord
 		var known ledger.Record
 		evidence, since := held[i].Evidence, held[i].Since
@@ -79,10 +85,10 @@ func (c *Comparison) Rows(ctx context.Context, rows []Row) ([]Compared, error) {
 				evidence, since = known.Evidence(q.fields[0].Name)
 			}
 		}
-		p.settle(c.rows, rows[i].Line, &rec, q, known)
+		p.settle(&rec, q, known)
 		p.look(&rec, q)
 		all[i] = Compared{
-			Planned: planned(c.rows, rows[i], q.fields, rec), Organisation: q.lane.Organisation, Target: q.target, Fields: q.fields,
+			Planned: planned(q, rec), Organisation: q.lane.Organisation, Target: q.target, Fields: q.fields,
 			Known: rec.decision() == RowUnchanged && rec.Twin == 0, Evidence: evidence, Since: since,
 		}
 		p.totals.add(all[i].Planned, q.lane.Organisation)
@@ -101,18 +107,6 @@ func (s *Service) holding(ctx context.Context, requests []request) ([]ledger.Hel
 		}
 	}
 	return s.ledger.Holding(ctx, wanted)
-}
-
-// compareOthers compares the rows whose target may not hold the wanted value, by its record.
-func (s *Service) compareOthers(ctx context.Context, rows []Row, requests []request, held []ledger.Held, trust bool, now time.Time) ([]planRecord, []ledger.Record, error) {
-	var others []Row
-	var of []request
-	for i := range rows {
-		if !held[i].Holds {
-			others, of = append(others, rows[i]), append(of, requests[i])
-		}
-	}
-	return s.compare(ctx, others, of, trust, now)
 }
 
 // Contradicted returns the rows that a later row contradicts, with the reason: they are

@@ -16,21 +16,17 @@ import (
 // the blocks that changed, and returns the totals of all.
 func (s *Service) amend(ctx context.Context, id, token string, all int, change func(number int, rec *planRecord) bool) (*totals, error) {
 	t := newTotals()
-	for from := 0; from < all; from += blocksTogether {
-		blocks, err := s.blocks(ctx, id, from, min(from+blocksTogether, all), true)
+	for numbers := range slices.Chunk(span(0, all), blocksTogether) {
+		blocks, err := s.blocks(ctx, id, numbers, true)
 		if err != nil {
 			return nil, err
 		}
 		out := map[string][]byte{}
 		for _, b := range blocks {
-			requests, err := s.resolve(ctx, b.rows)
-			if err != nil {
-				return nil, err
-			}
 			changed := false
-			for i := range b.rows {
-				changed = change(b.first()+i, &b.plans[i]) || changed
-				t.add(planned(b.first()+i, b.rows[i], requests[i].fields, b.plans[i]), requests[i].lane.Organisation)
+			for _, q := range b.rows {
+				changed = change(q.number, q.plan) || changed
+				t.add(planned(q, *q.plan), q.lane.Organisation)
 			}
 			packed, raw, err := pack(b.plans)
 			if err != nil {

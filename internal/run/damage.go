@@ -178,18 +178,15 @@ func (s *Service) Inspect(ctx context.Context, id string) ([]ledger.Damage, erro
 }
 
 func (s *Service) inspectBlocks(ctx context.Context, h *head) (found []ledger.Damage, err error) {
-	all := blocksOf(h.rows())
-	for from := 0; from < all; from += listPage {
-		to := min(from+listPage, all)
-		rows, plans := make([]*redis.StringCmd, to-from), make([]*redis.StringCmd, to-from)
+	for numbers := range slices.Chunk(span(0, blocksOf(h.rows())), listPage) {
+		rows, plans := make([]*redis.StringCmd, len(numbers)), make([]*redis.StringCmd, len(numbers))
 		_, _ = s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i := range rows {
-				rows[i], plans[i] = p.Get(ctx, rowsKey(h.id, from+i)), p.Get(ctx, planKey(h.id, from+i))
+			for i, b := range numbers {
+				rows[i], plans[i] = p.Get(ctx, rowsKey(h.id, b)), p.Get(ctx, planKey(h.id, b))
 			}
 			return nil
 		}) // each command has its own error
-		for i := range rows {
-			b := from + i
+		for i, b := range numbers {
 			records, _, err := readBlock[rowRecord](rowsKey(h.id, b), rows[i])
 			if found, err = h.judgeBlock(found, rowsKey(h.id, b), b, len(records), err); err != nil {
 				return nil, err

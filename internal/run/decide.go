@@ -9,12 +9,12 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// letter returns a record with a decision.
+// decided returns a record with a decision.
 func decided(d Decision, why string) planRecord { return planRecord{Decision: letters[d], Why: why} }
 
 // decide compares a row with the record of its target. It is the only place that decides
 // on a row, for the plan and when the run is applied.
-func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious bool, now time.Time) planRecord {
+func decide(q request, known ledger.Record, trustPrevious bool, now time.Time) planRecord {
 	if len(known.Damaged) > 0 {
 		return decided(RowImpossible, fmt.Sprintf(whyDamaged, known.Damaged[0]))
 	}
@@ -23,7 +23,7 @@ func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious boo
 		rec.Ahead = known.Revision
 	}
 	same, allKnown := true, true
-	for _, f := range fields {
+	for _, f := range q.fields {
 		state := known.Fields[f.Name]
 		rec.Newest = max(rec.Newest, state.Latest, state.Applied)
 		if why := forbidden(f, state, now); why != "" {
@@ -44,7 +44,7 @@ func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious boo
 		}
 		same = same && certain(state) && !waits && equals(state, f)
 	}
-	rec.state(r, fields, &same, &allKnown, trustPrevious)
+	rec.state(q, &same, &allKnown, trustPrevious)
 	switch {
 	case same:
 		rec.Decision, rec.Why = letters[RowUnchanged], ""
@@ -57,12 +57,12 @@ func decide(r Row, fields []ledger.Field, known ledger.Record, trustPrevious boo
 }
 
 // state uses what the column previous says, where the ledger does not know the value.
-func (rec *planRecord) state(r Row, fields []ledger.Field, same, allKnown *bool, trust bool) {
-	if r.Previous == "" || *allKnown || len(fields) != 1 {
+func (rec *planRecord) state(q request, same, allKnown *bool, trust bool) {
+	if q.Previous == "" || *allKnown || len(q.fields) != 1 {
 		return
 	}
-	rec.Old[fields[0].Name], rec.Stated, *allKnown = r.Previous, true, true
-	*same = trust && r.Previous == fields[0].Value && rec.Why == ""
+	rec.Old[q.fields[0].Name], rec.Stated, *allKnown = q.Previous, true, true
+	*same = trust && q.Previous == q.fields[0].Value && rec.Why == ""
 }
 
 // certain reports whether the ledger knows the value that a target has.
@@ -94,7 +94,7 @@ func changedSince(plan, now planRecord) string {
 		return ""
 	}
 	if now.uncertain > plan.Newest {
-		return "the target was changed since the plan, and its value is not known now"
+		return whyChangedLost
 	}
 	for name, old := range now.Old {
 		if before, known := plan.Old[name]; !known || before != old {
@@ -114,15 +114,15 @@ func changedSince(plan, now planRecord) string {
 
 // undoable reports whether a row could be taken back once it was applied: all its values
 // can be set again, and all old ones are known.
-func undoable(r Row, fields []ledger.Field, rec planRecord) bool {
-	if !rec.decision().Calls() || r.Request.Task == nil {
+func undoable(q request, rec planRecord) bool {
+	if !rec.decision().Calls() || q.Request.Task == nil {
 		return false
 	}
-	kind, ok := kinds.Of(r.Request.Task)
+	kind, ok := kinds.Of(q.Request.Task)
 	if !ok || !kind.Restores() {
 		return false
 	}
-	for _, f := range fields {
+	for _, f := range q.fields {
 		old, known := rec.Old[f.Name]
 		if f.Mode != ledger.Value || !known || old == "" {
 			return false

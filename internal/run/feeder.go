@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -246,10 +247,9 @@ func (f *Feeder) renew(ctx context.Context, h *head) error {
 	if h.now.Sub(last) < 24*time.Hour {
 		return nil
 	}
-	all := blocksOf(h.rows())
-	for from := 0; from < all; from += listPage {
+	for numbers := range slices.Chunk(span(0, blocksOf(h.rows())), listPage) {
 		p := f.rdb.Pipeline()
-		for b := from; b < min(from+listPage, all); b++ {
+		for _, b := range numbers {
 			p.PExpire(ctx, rowsKey(h.id, b), f.keep.now())
 			p.PExpire(ctx, planKey(h.id, b), f.keep.now())
 		}

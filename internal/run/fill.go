@@ -84,7 +84,7 @@ func (t *turn) fillLane(ctx context.Context, l Lane, end, room int) (fed int, er
 			return fed, nil
 		}
 		to := min(from+1+(room-fed)/blockRows, from+blocksTogether, blocksOf(end))
-		blocks, err := t.blocks(ctx, t.head.id, from, to, true)
+		blocks, err := t.blocks(ctx, t.head.id, span(from, to), true)
 		if err != nil {
 			return fed, err
 		}
@@ -99,38 +99,27 @@ func (t *turn) fillLane(ctx context.Context, l Lane, end, room int) (fed int, er
 	return fed, ctx.Err()
 }
 
-// candidate is a row of a block that is due to be fed.
-type candidate struct {
-	at      int // in the block
-	request request
-}
-
 // feedBlock feeds the rows of a block that belong to a lane, at most n, and notes how far
 // it is.
 func (t *turn) feedBlock(ctx context.Context, l Lane, b *block, end, n int) (fed int, err error) {
-	requests, err := t.resolve(ctx, b.rows)
-	if err != nil {
-		return 0, err
-	}
 	after := t.head.number(fieldFed + laneName(l))
-	var due []candidate
+	var due []request
 	reached := min(b.number*blockRows+len(b.rows), end)
-	for i, q := range requests {
-		number := b.first() + i
-		if number <= after || number > end || !b.plans[i].decision().Calls() || q.lane.Tenant != l.Tenant || q.lane.Kind != l.Kind {
+	for _, q := range b.rows {
+		if q.number <= after || q.number > end || !q.plan.decision().Calls() || q.lane.Tenant != l.Tenant || q.lane.Kind != l.Kind {
 			continue
 		}
 		if len(due) == n {
-			reached = number - 1
+			reached = q.number - 1
 			break
 		}
-		due = append(due, candidate{at: i, request: q})
+		due = append(due, q)
 	}
 	due, err = t.revise(ctx, b, due)
 	if err != nil {
 		return 0, err
 	}
-	amended, err := t.enqueue(ctx, b, due)
+	amended, err := t.enqueue(ctx, due)
 	if err != nil {
 		return 0, err
 	}
@@ -158,46 +147,30 @@ func (t *turn) amended(b *block, u *update) error {
 }
 
 // redecide changes the decision on a row that was to be sent.
-func (t *turn) redecide(b *block, i int, d Decision, why string) {
-	t.ready.Counts[b.plans[i].decision()]--
+func (t *turn) redecide(q request, d Decision, why string) {
+	t.ready.Counts[q.plan.decision()]--
 	t.ready.Counts[d]++
 	if d == RowUnchanged {
 		t.ready.Equal++
 	}
-	b.plans[i].Decision, b.plans[i].Why = letters[d], why
-	number := b.first() + i
-	t.ready.Canary = slices.DeleteFunc(t.ready.Canary, func(n int) bool { return n == number })
+	q.plan.Decision, q.plan.Why = letters[d], why
+	t.ready.Canary = slices.DeleteFunc(t.ready.Canary, func(n int) bool { return n == q.number })
 }
 
 // revise takes the revisions of rows that take them when they are fed, and stores them in
 // the run before any of their tasks. It returns the rows that are still to be fed.
-func (t *turn) revise(ctx context.Context, b *block, due []candidate) ([]candidate, error) {
-	late := slices.DeleteFunc(slices.Clone(due), func(c candidate) bool {
-		return !later(b.rows[c.at], c.request.fields) || b.plans[c.at].Revision != 0
-	})
+func (t *turn) revise(ctx context.Context, b *block, due []request) ([]request, error) {
+	late := slices.DeleteFunc(slices.Clone(due), func(q request) bool { return !q.later() || q.plan.Revision != 0 })
 	if len(late) == 0 {
 		return due, nil
 	}
-	dropped, err := t.dropChanged(ctx, b, late)
-	if err != nil {
+	if err := t.dropChanged(ctx, late); err != nil {
 		return nil, err
 	}
-	due = slices.DeleteFunc(due, func(c candidate) bool { return dropped[c.at] })
-	var at []int
-	var changes []ledger.Change
-	for _, c := range late {
-		if o := b.rows[c.at].Request.Options; !dropped[c.at] && o.Source == "" {
-			at = append(at, c.at)
-			changes = append(changes, ledger.Change{
-				Target: c.request.target, Fields: c.request.fields, TaskID: taskID(t.head.id, b.first()+c.at), Later: o.At.After(t.now()),
-			})
-		}
-	}
-	for i, revised := range t.ledger.Revise(ctx, changes...) {
-		if revised.Err != nil {
-			return nil, revised.Err
-		}
-		b.plans[at[i]].Revision = revised.Revision
+	due = slices.DeleteFunc(due, func(q request) bool { return !q.plan.decision().Calls() })
+	late = slices.DeleteFunc(late, func(q request) bool { return !q.plan.decision().Calls() || q.Request.Options.Source != "" })
+	if err := t.takeRevisions(ctx, late); err != nil {
+		return nil, err
 	}
 	u := update{set: map[string]string{}}
 	if err := t.amended(b, &u); err != nil {
@@ -206,40 +179,53 @@ func (t *turn) revise(ctx context.Context, b *block, due []candidate) ([]candida
 	return due, t.save(ctx, u)
 }
 
+// takeRevisions takes a revision for each of some rows.
+func (t *turn) takeRevisions(ctx context.Context, rows []request) error {
+	changes := make([]ledger.Change, len(rows))
+	for i, q := range rows {
+		changes[i] = ledger.Change{
+			Target: q.target, Fields: q.fields, TaskID: taskID(t.head.id, q.number), Later: q.Request.Options.At.After(t.now()),
+		}
+	}
+	for i, revised := range t.ledger.Revise(ctx, changes...) {
+		if revised.Err != nil {
+			return revised.Err
+		}
+		rows[i].plan.Revision = revised.Revision
+	}
+	return nil
+}
+
 // dropChanged turns rows into conflicts whose target has a later change than the run.
-func (t *turn) dropChanged(ctx context.Context, b *block, late []candidate) (map[int]bool, error) {
+func (t *turn) dropChanged(ctx context.Context, late []request) error {
 	targets := make([]ledger.Target, len(late))
-	for i, c := range late {
-		targets[i] = c.request.target
+	for i, q := range late {
+		targets[i] = q.target
 	}
 	known, err := t.ledger.Survey(ctx, targets)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	dropped := map[int]bool{}
-	for i, c := range late {
-		for _, f := range c.request.fields {
+	for i, q := range late {
+		for _, f := range q.fields {
 			state := known[i].Fields[f.Name]
-			if f.Mode != ledger.Edit && max(state.Latest, state.Applied) > t.revision(c.request, planRecord{}) {
-				dropped[c.at] = true
-				t.redecide(b, c.at, RowConflict, whyLater)
+			if f.Mode != ledger.Edit && max(state.Latest, state.Applied) > t.revision(q) {
+				t.redecide(q, RowConflict, whyLater)
 				break
 			}
 		}
 	}
-	return dropped, nil
+	return nil
 }
 
 // enqueue stores the tasks of rows. amended reports that some will never be stored, and
 // that their decisions have changed.
-func (t *turn) enqueue(ctx context.Context, b *block, due []candidate) (amended bool, err error) {
+func (t *turn) enqueue(ctx context.Context, due []request) (amended bool, err error) {
 	rows := make([]enqueue.FedRow, len(due))
-	for i, c := range due {
-		number := b.first() + c.at
-		request := b.rows[c.at].Request
-		request.Options.Run, request.Options.Row = t.head.id, number
-		rows[i] = enqueue.FedRow{Request: request, TaskID: taskID(t.head.id, number), Revision: t.revision(c.request, b.plans[c.at])}
-		if request.Options.Source != "" {
+	for i, q := range due {
+		q.Request.Options.Run, q.Request.Options.Row = t.head.id, q.number
+		rows[i] = enqueue.FedRow{Request: q.Request, TaskID: taskID(t.head.id, q.number), Revision: t.revision(q)}
+		if q.Request.Options.Source != "" {
 			rows[i].Revision = 0
 		}
 	}
@@ -247,24 +233,23 @@ func (t *turn) enqueue(ctx context.Context, b *block, due []candidate) (amended 
 		return false, nil
 	}
 	for i, result := range t.producer.Feed(ctx, rows) {
-		at := due[i].at
+		q := due[i]
 		switch result.Outcome {
 		case tasks.Stored:
-			lane := due[i].request.lane
-			t.fedRows(registry.Queue(lane.Tenant, lane.Kind, false), 1)
+			t.fedRows(q.laneName(), 1)
 		case tasks.AlreadyThere:
 			if result.TaskID != "" && result.TaskID != rows[i].TaskID {
-				t.redecide(b, at, RowUnchanged, fmt.Sprintf(whyKey, result.TaskID))
-				b.plans[at].Twin, amended = -1, true
+				t.redecide(q, RowUnchanged, fmt.Sprintf(whyKey, result.TaskID))
+				q.plan.Twin, amended = -1, true
 			}
 		case tasks.Outdated:
-			t.redecide(b, at, RowConflict, whySource)
+			t.redecide(q, RowConflict, whySource)
 			amended = true
 		case tasks.Refused:
-			t.redecide(b, at, RowImpossible, result.Err.Error())
+			t.redecide(q, RowImpossible, result.Err.Error())
 			amended = true
 		case tasks.NotStored, tasks.NotKnown:
-			return false, fmt.Errorf("row %d: %w", b.first()+at, result.Err)
+			return false, fmt.Errorf("row %d: %w", q.number, result.Err)
 		default:
 			return false, errors.New("enqueue returned " + result.Outcome.String())
 		}

@@ -77,13 +77,12 @@ var errBusy = errors.New("the run has not ended")
 
 // run removes rows from one run.
 func (f forgetting) run(ctx context.Context, h *head) (rows int, err error) {
-	blocks := blocksOf(h.rows())
-	for from := 0; from < blocks; from += blocksTogether {
-		some, err := f.blocks(ctx, h.id, from, min(from+blocksTogether, blocks), h.fields[fieldPlan] != "")
+	for numbers := range slices.Chunk(span(0, blocksOf(h.rows())), blocksTogether) {
+		blocks, err := f.storedBlocks(ctx, h.id, numbers, h.fields[fieldPlan] != "")
 		if err != nil {
 			return rows, err
 		}
-		for _, b := range some {
+		for _, b := range blocks {
 			n, err := f.block(ctx, h, b)
 			if rows += n; err != nil {
 				return rows, err
@@ -96,8 +95,8 @@ func (f forgetting) run(ctx context.Context, h *head) (rows int, err error) {
 // block removes rows from a block. A plan that has not been applied has to be made again.
 func (f forgetting) block(ctx context.Context, h *head, b *block) (int, error) {
 	n := 0
-	for i, r := range b.rows {
-		task := r.Request.Task
+	for i, q := range b.rows {
+		task := q.Request.Task
 		if task == nil || !f.matches(task) {
 			continue
 		}
@@ -107,12 +106,12 @@ func (f forgetting) block(ctx context.Context, h *head, b *block) (int, error) {
 		if n++; !f.removes {
 			continue
 		}
-		if err := f.forgetDetails(ctx, h.id, b.first()+i, task); err != nil {
+		if err := f.forgetDetails(ctx, h.id, q.number, task); err != nil {
 			return 0, err
 		}
-		b.rows[i] = Row{Line: r.Line, Of: r.Of, Problems: []string{whyForgotten}}
-		if b.plans != nil {
-			b.plans[i] = decided(RowImpossible, whyForgotten)
+		b.rows[i].Row = Row{Line: q.Line, Of: q.Of, Problems: []string{whyForgotten}}
+		if q.plan != nil {
+			*q.plan = decided(RowImpossible, whyForgotten)
 		}
 	}
 	if n == 0 || !f.removes {

@@ -122,19 +122,19 @@ func (t *turn) cause(ctx context.Context) (string, error) {
 // lost with Redis, or its note was: it is fed again, which is harmless.
 func (t *turn) finish(ctx context.Context) (bool, error) {
 	outcomes, lost := map[Outcome]int{}, map[string][]int{}
-	for w, err := range t.walk(ctx, t.head) {
+	for q, err := range t.walk(ctx, t.head) {
 		if err != nil {
 			return false, err
 		}
-		lane := laneName(Lane{Tenant: w.request.lane.Tenant, Kind: w.request.lane.Kind})
+		lane := q.laneName()
 		var result byte
-		if results := t.results[lane]; w.Number < len(results) {
-			result = results[w.Number]
+		if results := t.results[lane]; q.number < len(results) {
+			result = results[q.number]
 		}
-		o := outcomeOf(w.record, result, t.head.state(), true)
+		o := outcomeOf(*q.plan, result, t.head.state(), true)
 		switch o {
 		case OutcomeWaiting:
-			lost[lane] = append(lost[lane], w.Number)
+			lost[lane] = append(lost[lane], q.number)
 		case OutcomeOpen:
 			return false, nil
 		default:

@@ -66,13 +66,12 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 		return Run{}, err
 	}
 	all := blocksOf(h.rows())
-	for from := 0; from < all; from += blocksTogether {
-		to := min(from+blocksTogether, all)
-		if err := p.pass(ctx, from, to); err != nil {
+	for numbers := range slices.Chunk(span(0, all), blocksTogether) {
+		if err := p.pass(ctx, numbers); err != nil {
 			return Run{}, raced(id, err)
 		}
 		if progress != nil {
-			progress(min(to*blockRows, h.rows()), h.rows())
+			progress(len(p.lines), h.rows())
 		}
 	}
 	if err := p.settleLate(ctx, all); err != nil {
@@ -97,39 +96,33 @@ func raced(id string, err error) error {
 }
 
 // pass plans some blocks and stores their plans.
-func (p *planner) pass(ctx context.Context, from, to int) error {
-	s, id := p.service, p.head.id
-	blocks, err := s.blocks(ctx, id, from, to, false)
+func (p *planner) pass(ctx context.Context, numbers []int) error {
+	blocks, err := p.service.blocks(ctx, p.head.id, numbers, false)
 	if err != nil {
 		return err
 	}
-	var rows []Row
+	var rows []request
 	for _, b := range blocks {
 		rows = append(rows, b.rows...)
 	}
-	requests, err := s.resolve(ctx, rows)
+	plans, records, err := p.service.compare(ctx, rows, p.settings.TrustPrevious, p.now)
 	if err != nil {
 		return err
 	}
-	plans, records, err := s.compare(ctx, rows, requests, p.settings.TrustPrevious, p.now)
-	if err != nil {
-		return err
+	for i, q := range rows {
+		p.settle(&plans[i], q, records[i])
+		p.look(&plans[i], q)
 	}
-	for i := range rows {
-		number := blocks[0].first() + i
-		p.settle(number, rows[i].Line, &plans[i], requests[i], records[i])
-		p.look(&plans[i], requests[i])
-	}
-	return p.store(ctx, blocks, requests, plans)
+	return p.store(ctx, blocks, plans)
 }
 
 // settle applies to a row what other rows and people say.
-func (p *planner) settle(number, line int, rec *planRecord, q request, known ledger.Record) {
-	p.lines = append(p.lines, int32(line)) //nolint:gosec // of a file of at most 512 MiB
+func (p *planner) settle(rec *planRecord, q request, known ledger.Record) {
+	p.lines = append(p.lines, int32(q.Line)) //nolint:gosec // of a file of at most 512 MiB
 	if rec.decision() == RowImpossible {
 		return
 	}
-	if p.excluded[number] {
+	if p.excluded[q.number] {
 		rec.exclude()
 		return
 	}
@@ -137,7 +130,7 @@ func (p *planner) settle(number, line int, rec *planRecord, q request, known led
 		if f.Mode == ledger.Edit {
 			continue
 		}
-		p.twin(number, line, rec, q, f)
+		p.twin(rec, q, f)
 		if other := p.others[p.sum(q.target, f.Name)]; other != "" && rec.decision() == RowUnchanged && rec.Twin == 0 {
 			rec.Decision, rec.Why = letters[RowChange], fmt.Sprintf(whyReplacesRun, other)
 		}
@@ -188,35 +181,34 @@ func (p *planner) readOthers(ctx context.Context) error {
 }
 
 func (p *planner) readOther(ctx context.Context, h *head) error {
-	for w, err := range p.service.walk(ctx, h) {
+	for q, err := range p.service.walk(ctx, h) {
 		if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged {
 			continue // its rows are not sent
 		}
 		if err != nil {
 			return err
 		}
-		lane := laneName(Lane{Tenant: w.request.lane.Tenant, Kind: w.request.lane.Kind})
-		if !w.Decision.Calls() || w.Number <= h.number(fieldFed+lane) {
+		if !q.plan.decision().Calls() || q.number <= h.number(fieldFed+q.laneName()) {
 			continue
 		}
-		for _, f := range w.request.fields {
-			p.others[p.sum(w.request.target, f.Name)] = h.id
+		for _, f := range q.fields {
+			p.others[p.sum(q.target, f.Name)] = h.id
 		}
 	}
 	return nil
 }
 
 // twin finds an earlier row that wants a value for the same field of the same target.
-func (p *planner) twin(number, line int, rec *planRecord, q request, f ledger.Field) {
+func (p *planner) twin(rec *planRecord, q request, f ledger.Field) {
 	sum := p.sum(q.target, f.Name)
 	value := uint32(maphash.String(p.seed, f.Value)) //nolint:gosec // a part of the hash suffices
 	first, twice := p.seen[sum]
 	switch {
 	case !twice:
-		p.seen[sum] = wanted{row: int32(number), value: value} //nolint:gosec // at most MaxRows
+		p.seen[sum] = wanted{row: int32(q.number), value: value} //nolint:gosec // at most MaxRows
 	case first.value != value:
 		*rec = decided(RowConflict, fmt.Sprintf(whyTwin, p.place(first)))
-		p.late[int(first.row)] = fmt.Sprintf(whyTwin, place(number, line))
+		p.late[int(first.row)] = fmt.Sprintf(whyTwin, place(q.number, q.Line))
 	case len(q.fields) == 1 && rec.decision() != RowConflict:
 		rec.Decision, rec.Twin, rec.Why = letters[RowUnchanged], int(first.row), fmt.Sprintf(whySame, p.place(first))
 	}
@@ -238,7 +230,7 @@ func (p *planner) look(rec *planRecord, q request) {
 }
 
 // store stores the plans of blocks, and counts their rows.
-func (p *planner) store(ctx context.Context, blocks []*block, requests []request, plans []planRecord) error {
+func (p *planner) store(ctx context.Context, blocks []*block, plans []planRecord) error {
 	out, at := map[string][]byte{}, 0
 	for _, b := range blocks {
 		n := len(b.rows)
@@ -248,8 +240,8 @@ func (p *planner) store(ctx context.Context, blocks []*block, requests []request
 		}
 		out[planKey(p.head.id, b.number)] = packed
 		p.totals.block(b.raw, raw)
-		for i := range n {
-			p.totals.add(planned(b.first()+i, b.rows[i], requests[at+i].fields, plans[at+i]), requests[at+i].lane.Organisation)
+		for i, q := range b.rows {
+			p.totals.add(planned(q, plans[at+i]), q.lane.Organisation)
 		}
 		at += n
 	}
@@ -274,9 +266,9 @@ func (p *planner) settleLate(ctx context.Context, all int) error {
 }
 
 // planned returns a row with its decision.
-func planned(number int, r Row, fields []ledger.Field, rec planRecord) Planned {
+func planned(q request, rec planRecord) Planned {
 	return Planned{
-		Row: r, Number: number, Decision: rec.decision(), Values: values(fields, rec), Why: rec.Why, Suspicious: rec.Look,
-		Undoable: undoable(r, fields, rec),
+		Row: q.Row, Number: q.number, Decision: rec.decision(), Values: values(q.fields, rec), Why: rec.Why, Suspicious: rec.Look,
+		Undoable: undoable(q, rec),
 	}
 }

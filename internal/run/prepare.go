@@ -31,7 +31,7 @@ func (t *turn) prepare(ctx context.Context) error {
 }
 
 func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
-	blocks, err := t.blocks(ctx, t.head.id, from, to, true)
+	blocks, err := t.blocks(ctx, t.head.id, span(from, to), true)
 	if err != nil {
 		return err
 	}
@@ -68,48 +68,45 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 // count counts the decisions of a block that changed, and notes the rows of the canary.
 func (t *turn) count(b *block, before []planRecord, next *readiness) {
 	size := t.run.Settings.canary()
-	for i, rec := range b.plans {
+	for i, q := range b.rows {
+		rec := q.plan
 		next.Counts[before[i].decision()]--
 		next.Counts[rec.decision()]++
 		if rec.decision() == RowUnchanged {
 			next.Equal++
 		}
-		if !rec.decision().Calls() || next.Full || b.rows[i].Request.Options.At.After(t.now()) {
+		if !rec.decision().Calls() || next.Full || q.Request.Options.At.After(t.now()) {
 			continue
 		}
 		if t.run.Settings.CanaryChats {
-			chat := chatOf(b.rows[i].Request.Task)
+			chat := chatOf(q.Request.Task)
 			if slices.Contains(next.Chats, chat) {
 				continue
 			}
 			next.Chats = append(next.Chats, chat)
 		}
 		if next.Full = len(next.Canary) >= size; !next.Full {
-			next.Canary = append(next.Canary, b.first()+i)
+			next.Canary = append(next.Canary, q.number)
 		}
 	}
 }
 
 // recompare decides on the rows of a block again, and reports whether a decision changed.
 func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error) {
-	requests, err := t.resolve(ctx, b.rows)
+	now, _, err := t.compare(ctx, b.rows, t.run.Settings.TrustPrevious, t.head.now)
 	if err != nil {
 		return false, err
 	}
-	now, _, err := t.compare(ctx, b.rows, requests, t.run.Settings.TrustPrevious, t.head.now)
-	if err != nil {
+	if err := t.compareTwice(ctx, b, now); err != nil {
 		return false, err
 	}
-	if err := t.compareTwice(ctx, b, requests, now); err != nil {
-		return false, err
-	}
-	var equal, stated []int // rows whose target is to be raised, and of whose target a file states the value
-	for i := range b.plans {
-		plan := &b.plans[i]
+	var equal, stated []request // rows whose target is to be raised, and of whose target a file states the value
+	for i, q := range b.rows {
+		plan := q.plan
 		switch d := plan.decision(); {
 		case plan.Stated && d == RowUnchanged:
 			if now[i].Stated && now[i].decision() == RowUnchanged && plan.Twin == 0 {
-				stated = append(stated, i)
+				stated = append(stated, q)
 			}
 			continue
 		case d != RowUnchanged && !d.Calls(), plan.Twin != 0:
@@ -117,7 +114,7 @@ func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error
 		case now[i].decision() == RowImpossible:
 			*plan, changed = decided(RowImpossible, now[i].Why), true
 		case now[i].decision() == RowUnchanged:
-			equal = append(equal, i)
+			equal = append(equal, q)
 		case d == RowUnchanged:
 			*plan, changed = decided(RowConflict, whyChanged), true
 		default:
@@ -126,69 +123,57 @@ func (t *turn) recompare(ctx context.Context, b *block) (changed bool, err error
 			}
 		}
 	}
-	revised, err := t.own(ctx, b, requests)
+	revised, err := t.own(ctx, b)
 	if err != nil {
 		return false, err
 	}
-	if err := t.noteStated(ctx, b, requests, stated); err != nil {
+	if err := t.noteStated(ctx, stated); err != nil {
 		return false, err
 	}
-	raised, err := t.raise(ctx, b, requests, equal)
+	raised, err := t.raise(ctx, equal)
 	return changed || revised || raised, err
 }
 
 // compareTwice compares rows once more that have a later change which neither waits nor
 // shows in the value: it may have been applied between the two reads of a survey.
-func (t *turn) compareTwice(ctx context.Context, b *block, requests []request, now []planRecord) error {
-	var at []int
-	var rows []Row
+func (t *turn) compareTwice(ctx context.Context, b *block, now []planRecord) error {
 	var again []request
 	for i, rec := range now {
 		if rec.Newest > b.plans[i].Newest && changedSince(b.plans[i], rec) == "" {
-			at, rows, again = append(at, i), append(rows, b.rows[i]), append(again, requests[i])
+			again = append(again, b.rows[i])
 		}
 	}
-	if len(at) == 0 {
+	if len(again) == 0 {
 		return nil
 	}
-	second, _, err := t.compare(ctx, rows, again, t.run.Settings.TrustPrevious, t.head.now)
-	for n, i := range at {
-		if err == nil {
-			now[i] = second[n]
-		}
+	second, _, err := t.compare(ctx, again, t.run.Settings.TrustPrevious, t.head.now)
+	if err != nil {
+		return err
 	}
-	return err
+	for i, q := range again {
+		now[q.number-b.first()] = second[i]
+	}
+	return nil
 }
 
 // own takes revisions for rows whose target had one that was ahead of Redis' clock.
-func (t *turn) own(ctx context.Context, b *block, requests []request) (changed bool, err error) {
-	var at []int
-	var changes []ledger.Change
-	for i, rec := range b.plans {
-		d := rec.decision()
-		if rec.Ahead == 0 || rec.Revision != 0 || d != RowUnchanged && !d.Calls() || later(b.rows[i], requests[i].fields) {
-			continue
+func (t *turn) own(ctx context.Context, b *block) (changed bool, err error) {
+	var ahead []request
+	for _, q := range b.rows {
+		d := q.plan.decision()
+		if q.plan.Ahead != 0 && q.plan.Revision == 0 && (d == RowUnchanged || d.Calls()) && !q.later() {
+			ahead = append(ahead, q)
 		}
-		at = append(at, i)
-		changes = append(changes, ledger.Change{
-			Target: requests[i].target, Fields: requests[i].fields, TaskID: taskID(t.head.id, b.first()+i), Later: b.rows[i].Request.Options.At.After(t.now()),
-		})
 	}
-	for i, revised := range t.ledger.Revise(ctx, changes...) {
-		if revised.Err != nil {
-			return false, revised.Err
-		}
-		b.plans[at[i]].Revision = revised.Revision
-	}
-	return len(at) > 0, nil
+	return len(ahead) > 0, t.takeRevisions(ctx, ahead)
 }
 
 // noteStated records the values that a trusted file states of targets that are not known:
 // later runs find them unchanged, too.
-func (t *turn) noteStated(ctx context.Context, b *block, requests []request, at []int) error {
-	rows := make([]ledger.Raise, len(at))
-	for n, i := range at {
-		rows[n] = ledger.Raise{Target: requests[i].target, Fields: requests[i].fields, Revision: t.revision(requests[i], b.plans[i])}
+func (t *turn) noteStated(ctx context.Context, stated []request) error {
+	rows := make([]ledger.Raise, len(stated))
+	for i, q := range stated {
+		rows[i] = ledger.Raise{Target: q.target, Fields: q.fields, Revision: t.revision(q)}
 	}
 	rows = slices.DeleteFunc(rows, func(r ledger.Raise) bool { return r.Fields[0].Mode != ledger.Value })
 	return t.ledger.NoteStated(ctx, rows)
@@ -197,26 +182,26 @@ func (t *turn) noteStated(ctx context.Context, b *block, requests []request, at 
 // raise notes that the targets of rows have their values at the run's revision. A row of
 // the plan's changes whose target is being changed right now stays one; an unchanged row
 // becomes a conflict, as the plan has no call for it.
-func (t *turn) raise(ctx context.Context, b *block, requests []request, equal []int) (changed bool, err error) {
+func (t *turn) raise(ctx context.Context, equal []request) (changed bool, err error) {
 	if len(equal) == 0 {
 		return false, nil
 	}
 	rows := make([]ledger.Raise, len(equal))
-	for n, i := range equal {
-		rows[n] = ledger.Raise{
-			Target: requests[i].target, Fields: requests[i].fields, Revision: t.revision(requests[i], b.plans[i]),
-			Row: ledger.Row{Tenant: requests[i].lane.Tenant, Run: t.head.id, Row: b.first() + i},
+	for i, q := range equal {
+		rows[i] = ledger.Raise{
+			Target: q.target, Fields: q.fields, Revision: t.revision(q),
+			Row: ledger.Row{Tenant: q.lane.Tenant, Run: t.head.id, Row: q.number},
 		}
 	}
 	done, err := t.ledger.Raise(ctx, rows)
 	if err != nil {
 		return false, err
 	}
-	for n, i := range equal {
-		switch plan := &b.plans[i]; {
-		case done[n] && plan.decision() != RowUnchanged:
+	for i, q := range equal {
+		switch plan := q.plan; {
+		case done[i] && plan.decision() != RowUnchanged:
 			plan.Decision, plan.Why, changed = letters[RowUnchanged], "", true
-		case !done[n] && plan.decision() == RowUnchanged:
+		case !done[i] && plan.decision() == RowUnchanged:
 			*plan, changed = decided(RowConflict, whyBusy), true
 		}
 	}

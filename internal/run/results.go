@@ -34,12 +34,12 @@ func (s *Service) follow(ctx context.Context, h *head) (*progressOf, error) {
 	return p, nil
 }
 
-func (p *progressOf) of(q request, number int) byte {
-	results := p.results[laneName(Lane{Tenant: q.lane.Tenant, Kind: q.lane.Kind})]
-	if number >= len(results) {
+func (p *progressOf) of(q request) byte {
+	results := p.results[q.laneName()]
+	if q.number >= len(results) {
 		return 0
 	}
-	return results[number]
+	return results[q.number]
 }
 
 // compared reports whether a row was compared again after the run was applied.
@@ -108,8 +108,8 @@ func (p *progressOf) outcomes(r Run) map[Outcome]int {
 type result struct {
 	Result
 
-	walked walked
-	detail ledger.RowDetail
+	request request
+	detail  ledger.RowDetail
 }
 
 // rowResults returns the rows of a run after a row, with their outcomes and details. only are
@@ -122,7 +122,7 @@ func (s *Service) rowResults(ctx context.Context, h *head, after int, only []Out
 			return
 		}
 		rows := s.walkAfter(ctx, h, after, p.without(only))
-		paged(rows, func(page []walked) ([]result, error) { return s.details(ctx, p, page, only) })(yield)
+		paged(rows, func(page []request) ([]result, error) { return s.details(ctx, p, page, only) })(yield)
 	}
 }
 
@@ -200,25 +200,25 @@ func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)
 
 // details returns the results of those of some rows that have a wanted outcome; nil: of all.
 // One round trip for each lane.
-func (s *Service) details(ctx context.Context, p *progressOf, page []walked, only []Outcome) ([]result, error) {
+func (s *Service) details(ctx context.Context, p *progressOf, page []request, only []Outcome) ([]result, error) {
 	type lane struct {
 		organisation, api string
 		run               ledger.RunName
 	}
 	asked := map[lane][]int{}
-	of := func(w walked) lane {
-		return lane{w.request.lane.Organisation, string(w.request.lane.Kind), ledger.RunName{Tenant: w.request.lane.Tenant, Run: p.head.id}}
+	of := func(q request) lane {
+		return lane{q.lane.Organisation, string(q.lane.Kind), ledger.RunName{Tenant: q.lane.Tenant, Run: p.head.id}}
 	}
 	all := make([]result, 0, len(page))
-	for _, w := range page {
-		b := p.of(w.request, w.Number)
-		became := outcomeOf(w.record, b, p.head.state(), p.compared(w.Number))
+	for _, q := range page {
+		b := p.of(q)
+		became := outcomeOf(*q.plan, b, p.head.state(), p.compared(q.number))
 		if len(only) > 0 && !slices.Contains(only, became) {
 			continue
 		}
-		all = append(all, result{Result: Result{Planned: w.Planned, Outcome: became, Message: w.Why}, walked: w})
+		all = append(all, result{Result: Result{Planned: planned(q, *q.plan), Outcome: became, Message: q.plan.Why}, request: q})
 		if b == ledger.RowApplied || b == ledger.RowDead || b == ledger.RowSettled {
-			asked[of(w)] = append(asked[of(w)], w.Number)
+			asked[of(q)] = append(asked[of(q)], q.number)
 		}
 	}
 	found := map[lane]map[int]ledger.RowDetail{}
@@ -231,7 +231,7 @@ func (s *Service) details(ctx context.Context, p *progressOf, page []walked, onl
 	}
 	for i := range all {
 		r := &all[i]
-		if d, ok := found[of(r.walked)][r.Number]; ok {
+		if d, ok := found[of(r.request)][r.Number]; ok {
 			r.addDetail(d)
 		}
 		if r.Outcome == OutcomeFailed {

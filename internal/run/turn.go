@@ -64,9 +64,9 @@ func (t *turn) save(ctx context.Context, u update) error {
 }
 
 // revision is that of a row.
-func (t *turn) revision(q request, rec planRecord) int64 {
-	if rec.Revision != 0 {
-		return rec.Revision
+func (t *turn) revision(q request) int64 {
+	if q.plan.Revision != 0 {
+		return q.plan.Revision
 	}
 	return t.revisions[apiName(q.target.Organisation, q.target.API)]
 }
@@ -76,8 +76,8 @@ func taskID(id string, number int) string { return id + ":" + strconv.Itoa(numbe
 
 // later reports whether a row takes its revision when it is fed: edits of members are
 // carried out in the order of their revisions, and a source counts its own.
-func later(r Row, fields []ledger.Field) bool {
-	return r.Request.Options.Source != "" || slices.ContainsFunc(fields, func(f ledger.Field) bool { return f.Mode == ledger.Edit })
+func (q request) later() bool {
+	return q.Request.Options.Source != "" || slices.ContainsFunc(q.fields, func(f ledger.Field) bool { return f.Mode == ledger.Edit })
 }
 
 // feed fills the queues of the lanes, judges what has ended, and returns when the next

@@ -45,7 +45,7 @@ func (s *Service) undonePage(ctx context.Context, id string, revisions map[strin
 	for i, r := range page {
 		all[i].Result = r.Result
 		if all[i].Set, all[i].WhyNot = inverse(r); all[i].WhyNot == "" {
-			at, targets = append(at, i), append(targets, r.walked.request.target)
+			at, targets = append(at, i), append(targets, r.request.target)
 		}
 	}
 	known, err := s.ledger.Survey(ctx, targets)
@@ -54,7 +54,7 @@ func (s *Service) undonePage(ctx context.Context, id string, revisions map[strin
 	}
 	for n, i := range at {
 		r := page[i]
-		revision := r.walked.record.Revision
+		revision := r.request.plan.Revision
 		if revision == 0 {
 			revision = revisions[apiName(targets[n].Organisation, targets[n].API)]
 		}
@@ -72,7 +72,7 @@ func (s *Service) undonePage(ctx context.Context, id string, revisions map[strin
 // inverse returns the values that were there before a row was applied, or why it cannot
 // be undone.
 func inverse(r result) (map[string]string, string) {
-	q := r.walked.request
+	q := r.request
 	switch r.Outcome {
 	case OutcomeApplied:
 	case OutcomeWaiting, OutcomeOpen:
@@ -90,7 +90,7 @@ func inverse(r result) (map[string]string, string) {
 			return nil, whyMembers
 		}
 		d, sent := fieldOf(r.detail, f.Name, len(q.fields))
-		switch stated := r.walked.record; {
+		switch stated := q.plan; {
 		case !sent && r.detail.Fields != nil: // it had its value, so the row did not send it
 		case d.Known && d.Old != "":
 			set[f.Name] = d.Old
@@ -106,7 +106,7 @@ func inverse(r result) (map[string]string, string) {
 // ours returns why a target no longer has what a row gave it, or "" if the last call and
 // the current values are those of the row.
 func (s *Service) ours(ctx context.Context, task string, revision int64, r result, known ledger.Record) (string, error) {
-	q := r.walked.request
+	q := r.request
 	set, _ := inverse(r)
 	var raised []string
 	for _, f := range q.fields {
@@ -172,7 +172,7 @@ func (s *Service) Undo(ctx context.Context, id string, draft Draft) (Run, error)
 	}
 	in, last := r.Rows, 0 // last is the row that the last one undoes
 	if in > 0 {
-		blocks, err := s.someBlocks(ctx, r.ID, []int{(in - 1) / blockRows}, false)
+		blocks, err := s.storedBlocks(ctx, r.ID, []int{(in - 1) / blockRows}, false)
 		if err != nil {
 			return r, err
 		}

@@ -25,47 +25,45 @@ func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2
 			yield(Planned{}, err)
 			return
 		}
-		for p, err := range s.walkAfter(ctx, h, after, nil) {
-			if !yield(p.Planned, err) || err != nil {
+		for q, err := range s.walkAfter(ctx, h, after, nil) {
+			if err != nil {
+				yield(Planned{}, err)
+				return
+			}
+			if !yield(planned(q, *q.plan), nil) {
 				return
 			}
 		}
 	}
 }
 
-// walked is a row with what is stored of it.
-type walked struct {
-	Planned
-
-	request request
-	record  planRecord
-}
-
 // walk reads all rows of a planned run. It goes on after a damaged block.
-func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[walked, error] {
+func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[request, error] {
 	return s.walkAfter(ctx, h, 0, nil)
 }
 
 // walkAfter reads the rows of a planned run after a row, without blocks that skip names; nil:
 // all. A reader that stops early costs little: it reads 1 block first, then 2, 4, 8 and 16.
-func (s *Service) walkAfter(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[walked, error] {
-	return func(yield func(walked, error) bool) {
+func (s *Service) walkAfter(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[request, error] {
+	return func(yield func(request, error) bool) {
 		all, together := blocksOf(h.rows()), 1
 		for from := max(after, 0) / blockRows; from < all; together = min(2*together, blocksTogether) {
 			var numbers []int
 			numbers, from = nextBlocks(from, all, together, skip)
-			blocks, err := s.someBlocks(ctx, h.id, numbers, true)
+			blocks, err := s.blocks(ctx, h.id, numbers, true)
 			if err != nil {
-				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(walked{}, err) {
+				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(request{}, err) {
 					continue
 				} else if !damaged {
-					yield(walked{}, err)
+					yield(request{}, err)
 				}
 				return
 			}
 			for _, b := range blocks {
-				if !s.walkBlock(ctx, b, after, yield) {
-					return
+				for _, q := range b.rows {
+					if q.number > after && !yield(q, nil) {
+						return
+					}
 				}
 			}
 		}
@@ -81,20 +79,4 @@ func nextBlocks(from, all, most int, skip func(block int) bool) (numbers []int, 
 		}
 	}
 	return numbers, from
-}
-
-// walkBlock yields the rows of a block after a row. It returns false if that was the end.
-func (s *Service) walkBlock(ctx context.Context, b *block, after int, yield func(walked, error) bool) bool {
-	requests, err := s.resolve(ctx, b.rows)
-	if err != nil {
-		yield(walked{}, err)
-		return false
-	}
-	for i := max(0, after+1-b.first()); i < len(requests); i++ {
-		q := requests[i]
-		if !yield(walked{planned(b.first()+i, b.rows[i], q.fields, b.plans[i]), q, b.plans[i]}, nil) {
-			return false
-		}
-	}
-	return true
 }
