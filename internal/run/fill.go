@@ -78,11 +78,12 @@ func (t *turn) loads(ctx context.Context, lanes []Lane) (rates []float64, pendin
 // fillLane feeds rows of a lane up to a row of the run, as many as there is room for.
 func (t *turn) fillLane(ctx context.Context, l Lane, end, room int) (fed int, err error) {
 	for fed < room && ctx.Err() == nil {
-		after := t.head.number(fieldFed + laneName(l)) // the last row that was fed
-		from := max(after/blockRows, l.First)
+		// The canary may end before the first block of the lane.
+		after := max(t.head.number(fieldFed+laneName(l)), l.First*blockRows)
 		if after >= end {
 			return fed, nil
 		}
+		from := after / blockRows
 		to := min(from+1+(room-fed)/blockRows, from+blocksTogether, blocksOf(end))
 		blocks, err := t.blocks(ctx, t.head.id, span(from, to), true)
 		if err != nil {
