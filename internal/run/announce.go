@@ -101,7 +101,7 @@ func (s *Service) announce(ctx context.Context, h *head, sink func(context.Conte
 			}
 		}
 		err = s.write(ctx, h.id, update{when: map[string]string{field: h.fields[field]}, set: map[string]string{field: ""}})
-		if _, again := errors.AsType[*changedError](err); err != nil && !again { // again: it is there once more
+		if err != nil && !errors.Is(err, errChanged) { // it is there once more
 			return err
 		}
 	}

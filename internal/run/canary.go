@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"rollcall/internal/kinds"
@@ -29,19 +30,14 @@ func (t *turn) fillCanary(ctx context.Context) error {
 	}
 	// The rows are spread over the run, and how far each lane was fed stays as it is: they are
 	// fed once more with the rest, which is harmless.
-	for at := 0; at < len(t.ready.Canary); {
-		number := (t.ready.Canary[at] - 1) / blockRows
-		end := at
-		for end < len(t.ready.Canary) && (t.ready.Canary[end]-1)/blockRows == number {
-			end++
-		}
-		rows := slices.Clone(t.ready.Canary[at:end])
-		if err := t.feedRows(ctx, number, rows); err != nil {
+	rows := map[int][]int{} // by block
+	for _, row := range t.ready.Canary {
+		number := (row - 1) / blockRows
+		rows[number] = append(rows[number], row)
+	}
+	for _, number := range slices.Sorted(maps.Keys(rows)) {
+		if err := t.feedRows(ctx, number, rows[number]); err != nil {
 			return err
-		}
-		// Rows that turned out not to be sent have left the canary.
-		for at < len(t.ready.Canary) && (t.ready.Canary[at]-1)/blockRows <= number {
-			at++
 		}
 	}
 	return t.save(ctx, update{set: map[string]string{fieldChatsFed: "1"}})
@@ -60,15 +56,8 @@ func (t *turn) feedRows(ctx context.Context, number int, rows []int) error {
 			due = append(due, q)
 		}
 	}
-	if due, err = t.revise(ctx, b, due); err != nil {
-		return err
-	}
-	amended, err := t.enqueue(ctx, due)
-	if err != nil || !amended {
-		return err
-	}
-	u := update{set: map[string]string{}}
-	if err := t.amended(b, &u); err != nil {
+	_, u, err := t.send(ctx, b, due)
+	if err != nil || len(u.blocks) == 0 {
 		return err
 	}
 	return t.save(ctx, u)

@@ -54,9 +54,9 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 	found := t.objections(plan.Costs)
 	h, err := s.change(ctx, id, func(h *head) (update, error) {
 		if h.fields[fieldPlanner] != token {
-			return update{}, &changedError{field: fieldPlanner, value: h.fields[fieldPlanner]}
+			return update{}, errChanged
 		}
-		next, err := h.after(eventPlan)
+		u, err := h.move(eventPlan, "", "")
 		if err != nil {
 			return update{}, err
 		}
@@ -70,7 +70,6 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 		}
 		plan.Guards = allowed(guards, settings.Allowed)
 		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
-		u := h.move(next, "", "")
 		u.when[fieldPlanner], u.when[fieldSettings] = token, h.fields[fieldSettings]
 		u.set[fieldPlan], u.set[fieldDigest] = text(plan), plan.Digest
 		if newest != nil {

@@ -138,17 +138,10 @@ func readStored[T any](key string, stored any) (values []T, raw []byte, err erro
 // Inspect reads all keys of a run, and returns what is damaged in them. *NotFoundError if
 // there is no such run. A round trip for each 50 blocks of 256 rows, and some more.
 func (s *Service) Inspect(ctx context.Context, id string) ([]ledger.Damage, error) {
-	if !validID(id) {
-		return nil, &NotFoundError{ID: id}
-	}
-	heads, err := s.loadAll(ctx, []string{id})
-	if err != nil {
-		return nil, err
-	}
-	h := heads[0]
+	h, err := s.loadDamaged(ctx, id)
 	switch {
-	case h == nil:
-		return nil, &NotFoundError{ID: id}
+	case err != nil:
+		return nil, err
 	case h.fields == nil:
 		return h.damage, nil
 	}

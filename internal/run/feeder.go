@@ -166,9 +166,8 @@ func (f *Feeder) process(ctx context.Context, _ *asynq.Task) error {
 	ctx, cancel := context.WithTimeout(ctx, turnFor)
 	defer cancel()
 	after, what, err := f.turn(ctx, id)
-	_, changed := errors.AsType[*changedError](err)
 	switch {
-	case changed: // paused, cancelled, or another worker has it
+	case errors.Is(err, errChanged): // paused, cancelled, or another worker has it
 		return &again{after: f.short, what: "changed by somebody"}
 	case err != nil:
 		f.outcome(ctx, "run not fed; retried", err, "run", id)

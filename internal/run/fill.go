@@ -116,35 +116,37 @@ func (t *turn) feedBlock(ctx context.Context, l Lane, b *block, end, n int) (fed
 		}
 		due = append(due, q)
 	}
-	due, err = t.revise(ctx, b, due)
+	fed, u, err := t.send(ctx, b, due)
 	if err != nil {
 		return 0, err
+	}
+	u.set[fieldFed+laneName(l)] = strconv.Itoa(reached)
+	u.set[fieldFedRows+laneName(l)] = strconv.Itoa(t.head.number(fieldFedRows+laneName(l)) + fed)
+	return fed, t.save(ctx, u)
+}
+
+// send feeds rows of a block, and returns how many, with what is to be saved then: the block, if
+// decisions of it have changed.
+func (t *turn) send(ctx context.Context, b *block, due []request) (fed int, u update, err error) {
+	if due, err = t.revise(ctx, b, due); err != nil {
+		return 0, u, err
 	}
 	amended, err := t.enqueue(ctx, due)
 	if err != nil {
-		return 0, err
+		return 0, u, err
 	}
-	u := update{set: map[string]string{
-		fieldFed + laneName(l):     strconv.Itoa(reached),
-		fieldFedRows + laneName(l): strconv.Itoa(t.head.number(fieldFedRows+laneName(l)) + len(due)),
-	}}
+	u.set = map[string]string{}
 	if amended {
-		if err := t.amended(b, &u); err != nil {
-			return 0, err
-		}
+		err = t.amended(b, &u)
 	}
-	return len(due), t.save(ctx, u)
+	return len(due), u, err
 }
 
 // amended adds a block whose decisions have changed to an update, with the new counts.
 func (t *turn) amended(b *block, u *update) error {
-	packed, _, err := pack(b.plans)
-	if err != nil {
-		return err
-	}
-	u.blocks = map[string][]byte{planKey(t.head.id, b.number): packed}
 	u.set[fieldPrepared] = text(t.ready)
-	return nil
+	_, err := put(u, planKey(t.head.id, b.number), b.plans)
+	return err
 }
 
 // redecide changes the decision on a row that was to be sent.

@@ -135,7 +135,7 @@ func (s *Service) forgetDetails(ctx context.Context, id string, number int, task
 
 // replace stores a block whose rows were removed.
 func (s *Service) replace(ctx context.Context, h *head, b *block) error {
-	u := update{when: map[string]string{fieldState: string(h.state())}, set: map[string]string{}, blocks: map[string][]byte{}}
+	u := update{when: map[string]string{fieldState: string(h.state())}, set: map[string]string{}}
 	if !h.state().Ended() {
 		u.set[fieldDigest], u.set[fieldPlanner] = "", ""
 	}
@@ -143,12 +143,11 @@ func (s *Service) replace(ctx context.Context, h *head, b *block) error {
 	for i, r := range b.rows {
 		records[i] = r.record()
 	}
-	var err error
-	if u.blocks[rowsKey(h.id, b.number)], _, err = pack(records); err != nil {
+	if _, err := put(&u, rowsKey(h.id, b.number), records); err != nil {
 		return err
 	}
 	if b.plans != nil {
-		if u.blocks[planKey(h.id, b.number)], _, err = pack(b.plans); err != nil {
+		if _, err := put(&u, planKey(h.id, b.number), b.plans); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -46,7 +45,7 @@ func (t *turn) score(ctx context.Context) (score, error) {
 	return s, nil
 }
 
-// judge pauses the run if too much failed. It returns a *changedError after a pause.
+// judge pauses the run if too much failed. It returns errChanged after a pause.
 func (t *turn) judge(ctx context.Context, s score) error {
 	ended, failed := s.ended-t.judged.Ended, s.failed-t.judged.Failed
 	enough := ended >= leastJudged || t.head.state() == StateCanary && s.canary == 0 && s.ended < t.run.Plan.Calls()
@@ -73,17 +72,16 @@ func (t *turn) pause(ctx context.Context, s score, reason string) error {
 	} else if cause != "" {
 		reason += "; " + fmt.Sprintf(saysMost, cause)
 	}
-	next, err := t.head.after(eventPause)
+	u, err := t.head.move(eventPause, "", reason)
 	if err != nil {
 		return err
 	}
-	u := t.head.move(next, "", reason)
 	u.set[fieldJudged] = text(judgement{Ended: s.ended, Failed: s.failed})
 	if err := t.save(ctx, u); err != nil {
 		return err
 	}
 	t.log.Warn("run paused", "run", t.head.id, "reason", reason)
-	return &changedError{field: fieldState, value: string(next)}
+	return errChanged
 }
 
 // causes is how many failed rows are looked at for the most frequent cause.
@@ -144,14 +142,12 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 	if len(lost) > 0 {
 		return false, t.rewind(ctx, lost)
 	}
-	next, err := t.head.after(eventFinish)
+	u, err := t.head.move(eventFinish, "", "")
 	if err != nil {
 		return false, err
 	}
-	u := t.head.move(next, "", "")
 	u.set[fieldOutcomes] = text(outcomes)
-	err = t.save(ctx, u)
-	if _, changed := errors.AsType[*changedError](err); err != nil || changed {
+	if err := t.save(ctx, u); err != nil {
 		return false, err
 	}
 	t.log.Info("run done", "run", t.head.id, "rows", t.head.rows(), "failed", outcomes[OutcomeFailed])

@@ -89,7 +89,7 @@ func (s *Service) newPlanner() *planner {
 
 // raced turns a lost race into an error that a person understands.
 func raced(id string, err error) error {
-	if _, changed := errors.AsType[*changedError](err); changed {
+	if errors.Is(err, errChanged) {
 		return &BusyError{ID: id, What: "another plan of it began, or it was applied or cancelled"}
 	}
 	return err
@@ -231,21 +231,20 @@ func (p *planner) look(rec *planRecord, q request) {
 
 // store stores the plans of blocks, and counts their rows.
 func (p *planner) store(ctx context.Context, blocks []*block, plans []planRecord) error {
-	out, at := map[string][]byte{}, 0
+	u := update{when: map[string]string{fieldPlanner: p.token}}
 	for _, b := range blocks {
-		n := len(b.rows)
-		packed, raw, err := pack(plans[at : at+n])
+		of := plans[:len(b.rows)]
+		plans = plans[len(b.rows):]
+		raw, err := put(&u, planKey(p.head.id, b.number), of)
 		if err != nil {
 			return err
 		}
-		out[planKey(p.head.id, b.number)] = packed
 		p.totals.block(b.raw, raw)
 		for i, q := range b.rows {
-			p.totals.add(planned(q, plans[at+i]), q.lane.Organisation)
+			p.totals.add(planned(q, of[i]), q.lane.Organisation)
 		}
-		at += n
 	}
-	return p.service.write(ctx, p.head.id, update{when: map[string]string{fieldPlanner: p.token}, blocks: out})
+	return p.service.write(ctx, p.head.id, u)
 }
 
 // settleLate corrects rows that later rows contradict, and sums up again.

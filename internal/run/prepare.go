@@ -38,7 +38,7 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 	next := t.ready
 	next.Blocks, next.Counts, next.Canary = to, maps.Clone(t.ready.Counts), slices.Clone(t.ready.Canary)
 	next.Chats = slices.Clone(t.ready.Chats)
-	u := update{blocks: map[string][]byte{}}
+	u := update{}
 	for _, b := range blocks {
 		before := slices.Clone(b.plans)
 		changed, err := t.recompare(ctx, b)
@@ -49,11 +49,9 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 		if !changed {
 			continue
 		}
-		packed, _, err := pack(b.plans)
-		if err != nil {
+		if _, err := put(&u, planKey(t.head.id, b.number), b.plans); err != nil {
 			return err
 		}
-		u.blocks[planKey(t.head.id, b.number)] = packed
 	}
 	u.set = map[string]string{
 		fieldPrepared: text(next), fieldProgress: fmt.Sprintf(saysCompared, min(to*blockRows, t.head.rows()), t.head.rows()),

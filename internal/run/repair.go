@@ -83,26 +83,12 @@ func (s *Service) relist(ctx context.Context, key string) error {
 	return nil
 }
 
-// reload reads a run that is damaged.
-func (s *Service) reload(ctx context.Context, id string) (*head, error) {
-	if !validID(id) {
-		return nil, &NotFoundError{ID: id}
-	}
-	heads, err := s.loadAll(ctx, []string{id})
-	switch {
-	case err != nil:
-		return nil, err
-	case heads[0] == nil:
-		return nil, &NotFoundError{ID: id}
-	case heads[0].fields == nil:
-		return nil, heads[0].damagedError()
-	}
-	return heads[0], nil
-}
-
 // fix repairs a field of a run.
 func (s *Service) fix(ctx context.Context, id string, d ledger.Damage) (bool, error) {
-	h, err := s.reload(ctx, id)
+	h, err := s.loadDamaged(ctx, id)
+	if err == nil && h.fields == nil {
+		err = h.damagedError()
+	}
 	if err != nil {
 		return false, err
 	}
@@ -150,7 +136,7 @@ func (s *Service) fix(ctx context.Context, id string, d ledger.Damage) (bool, er
 
 // wrote reports whether a write was done: a field may have changed before.
 func wrote(err error) (bool, error) {
-	if _, changed := errors.AsType[*changedError](err); changed {
+	if errors.Is(err, errChanged) {
 		return false, nil
 	}
 	return err == nil, err
@@ -176,15 +162,15 @@ func (s *Service) blank(ctx context.Context, id string, d ledger.Damage, b int) 
 	}
 	u := update{
 		when: map[string]string{fieldState: string(h.state())},
-		set:  map[string]string{fieldFeeder: ""}, blocks: map[string][]byte{}, // a turn that runs reads the run again
+		set:  map[string]string{fieldFeeder: ""}, // a turn that runs reads the run again
 	}
 	if d.Key == rowsKey(id, b) {
-		if u.blocks[d.Key], _, err = pack(records); err != nil {
+		if _, err := put(&u, d.Key, records); err != nil {
 			return false, err
 		}
 	}
 	if h.fields[fieldPlan] != "" {
-		if u.blocks[planKey(id, b)], _, err = pack(plans); err != nil {
+		if _, err := put(&u, planKey(id, b), plans); err != nil {
 			return false, err
 		}
 	}

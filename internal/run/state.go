@@ -76,7 +76,7 @@ func (s *Service) change(ctx context.Context, id string, decide func(*head) (upd
 		}
 		u.when[fieldState] = string(h.state())
 		err = s.write(ctx, id, u)
-		if _, raced := errors.AsType[*changedError](err); raced {
+		if errors.Is(err, errChanged) {
 			continue
 		}
 		if err != nil {
@@ -92,14 +92,13 @@ func (s *Service) change(ctx context.Context, id string, decide func(*head) (upd
 // to stays as it is, so a step may be repeated.
 func (s *Service) step(ctx context.Context, id string, e event, by, reason string, more func(*head, *update) error) (*head, error) {
 	return s.change(ctx, id, func(h *head) (update, error) {
-		next, err := h.after(e)
+		u, err := h.move(e, by, reason)
 		if err != nil {
 			if leads(e, h.state()) || e == eventResume && h.state().Sends() {
 				return update{}, errUnchanged
 			}
 			return update{}, err
 		}
-		u := h.move(next, by, reason)
 		if more != nil {
 			err = more(h, &u)
 		}
@@ -107,8 +106,12 @@ func (s *Service) step(ctx context.Context, id string, e event, by, reason strin
 	})
 }
 
-// move returns the update that brings a run into a state.
-func (h *head) move(next State, by, reason string) update {
+// move returns the update that an event makes to a run.
+func (h *head) move(e event, by, reason string) (update, error) {
+	next, err := h.after(e)
+	if err != nil {
+		return update{}, err
+	}
 	set := map[string]string{
 		fieldState: string(next), fieldBy: by, fieldReason: reason, fieldChanged: micros(h.now), fieldProgress: "",
 	}
@@ -121,7 +124,7 @@ func (h *head) move(next State, by, reason string) update {
 	if announced(next) {
 		set[fieldAnnounce+string(next)] = micros(h.now)
 	}
-	return update{when: map[string]string{fieldChanged: h.fields[fieldChanged]}, set: set}
+	return update{when: map[string]string{fieldChanged: h.fields[fieldChanged]}, set: set}, nil
 }
 
 // leads reports whether an event leads to a state at all.

@@ -104,7 +104,7 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 		if h.state().Applied() || h.state() == StateDone {
 			return update{}, errUnchanged // the reply of the first try was lost
 		}
-		next, err := h.after(e)
+		u, err := h.move(e, by, "")
 		if err != nil {
 			return update{}, err
 		}
@@ -119,7 +119,6 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 		if err != nil {
 			return update{}, err
 		}
-		u := h.move(next, by, "")
 		u.when[fieldDigest] = h.fields[fieldDigest]
 		u.set[fieldRevisions], u.set[fieldApplied] = text(revisions), micros(h.now)
 		u.set[fieldPlanner] = "" // ends a pass that plans it again

@@ -86,6 +86,15 @@ type head struct {
 
 // load reads the hash of a run. One round trip.
 func (s *Service) load(ctx context.Context, id string) (*head, error) {
+	h, err := s.loadDamaged(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return h, h.damagedError()
+}
+
+// loadDamaged is load for a run that may be damaged.
+func (s *Service) loadDamaged(ctx context.Context, id string) (*head, error) {
 	if !validID(id) {
 		return nil, &NotFoundError{ID: id}
 	}
@@ -96,7 +105,7 @@ func (s *Service) load(ctx context.Context, id string) (*head, error) {
 	if heads[0] == nil {
 		return nil, &NotFoundError{ID: id}
 	}
-	return heads[0], heads[0].damagedError()
+	return heads[0], nil
 }
 
 // loadAll reads the hashes of runs, nil for one that does not exist. One that is damaged
@@ -189,12 +198,20 @@ type update struct {
 	blocks map[string][]byte
 }
 
-// changedError reports that a run is not as its writer read it.
-type changedError struct{ field, value string }
+// put adds a block of values to an update, and returns it before compression.
+func put[T any](u *update, key string, values []T) (raw []byte, err error) {
+	packed, raw, err := pack(values)
+	if u.blocks == nil {
+		u.blocks = map[string][]byte{}
+	}
+	u.blocks[key] = packed
+	return raw, err
+}
 
-func (e *changedError) Error() string { return fmt.Sprintf("field %s is %q now", e.field, e.value) }
+// errChanged reports that a run is not as its writer read it.
+var errChanged = errors.New("the run was changed by somebody else")
 
-// write changes a run, or returns a *changedError. It may be repeated only if the caller
+// write changes a run, or returns errChanged. It may be repeated only if the caller
 // can see that the first try succeeded. One round trip.
 func (s *Service) write(ctx context.Context, id string, u update) error {
 	if err := s.noteState(ctx, id, u); err != nil {
@@ -215,7 +232,7 @@ func (s *Service) write(ctx context.Context, id string, u update) error {
 		return fmt.Errorf("write run %s: %w", id, err)
 	}
 	if answer[0] != "ok" {
-		return &changedError{field: answer[0], value: answer[1]}
+		return errChanged
 	}
 	return nil
 }

@@ -151,11 +151,10 @@ func (t *turn) fed() int {
 
 // pass ends the canary.
 func (t *turn) pass(ctx context.Context) error {
-	next, err := t.head.after(eventPass)
+	u, err := t.head.move(eventPass, "", "")
 	if err != nil {
 		return err
 	}
-	u := t.head.move(next, "", "")
 	u.set[fieldPassed] = "1"
 	return t.save(ctx, u)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -39,7 +40,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (Run, error) {
 		fieldSettings: text(draft.Settings), fieldState: string(StateUploading), fieldChanged: micros(now), fieldRows: "0",
 	}}
 	err = s.write(ctx, id, update{when: map[string]string{fieldState: ""}, set: h.fields})
-	if _, exists := errors.AsType[*changedError](err); exists {
+	if errors.Is(err, errChanged) { // it exists
 		h, err = s.load(ctx, id)
 	}
 	if err != nil {
@@ -90,7 +91,7 @@ func (s *Service) Add(ctx context.Context, id string, from int, rows []Row) (int
 			return in, &StateError{ID: id, State: h.state(), Event: "add rows to"}
 		}
 		err = s.append(ctx, id, in, fresh)
-		if _, raced := errors.AsType[*changedError](err); raced {
+		if errors.Is(err, errChanged) {
 			continue
 		}
 		if err != nil {
@@ -104,9 +105,9 @@ func (s *Service) Add(ctx context.Context, id string, from int, rows []Row) (int
 // append stores rows after the first in, and completes the last block.
 func (s *Service) append(ctx context.Context, id string, in int, rows []Row) error {
 	var records []rowRecord
-	first := in / blockRows
+	b := in / blockRows
 	if in%blockRows != 0 {
-		last := rowsKey(id, first)
+		last := rowsKey(id, b)
 		var err error
 		if records, _, err = readBlock[rowRecord](last, s.rdb.Get(ctx, last)); err != nil {
 			return fmt.Errorf("run %s: read the last rows: %w", id, err)
@@ -115,19 +116,17 @@ func (s *Service) append(ctx context.Context, id string, in int, rows []Row) err
 	for _, r := range rows {
 		records = append(records, r.record())
 	}
-	blocks := map[string][]byte{}
-	for b := first; len(records) > 0; b++ {
-		n := min(blockRows, len(records))
-		packed, _, err := pack(records[:n])
-		if err != nil {
+	u := update{
+		when: map[string]string{fieldState: string(StateUploading), fieldSealed: "", fieldRows: strconv.Itoa(in)},
+		set:  map[string]string{fieldRows: strconv.Itoa(in + len(rows))},
+	}
+	for block := range slices.Chunk(records, blockRows) {
+		if _, err := put(&u, rowsKey(id, b), block); err != nil {
 			return fmt.Errorf("run %s: %w", id, err)
 		}
-		blocks[rowsKey(id, b)], records = packed, records[n:]
+		b++
 	}
-	return s.write(ctx, id, update{
-		when: map[string]string{fieldState: string(StateUploading), fieldSealed: "", fieldRows: strconv.Itoa(in)},
-		set:  map[string]string{fieldRows: strconv.Itoa(in + len(rows))}, blocks: blocks,
-	})
+	return s.write(ctx, id, u)
 }
 
 // Seal ends the upload of a run that has n rows. It may be repeated.
