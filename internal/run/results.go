@@ -49,11 +49,7 @@ func (p *progressOf) compared(number int) bool {
 
 // Get returns a run, with its rows counted by outcome. It reads no rows.
 func (s *Service) Get(ctx context.Context, id string) (Run, error) {
-	h, err := s.load(ctx, id)
-	if err != nil {
-		return Run{}, err
-	}
-	r, err := h.view()
+	h, r, err := s.loadView(ctx, id)
 	if err != nil || r.Plan == nil || r.Outcomes != nil || r.Applied.IsZero() {
 		return r, err
 	}

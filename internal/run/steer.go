@@ -28,11 +28,7 @@ func (h *head) judgeDigest(given string) error {
 // Apply applies the plan with a digest, of which the first eight characters suffice. If a
 // guard objects, the run is held instead. It may be repeated.
 func (s *Service) Apply(ctx context.Context, id, digest, by string) (Run, error) {
-	h, err := s.load(ctx, id)
-	if err != nil {
-		return Run{}, err
-	}
-	r, err := h.view()
+	h, r, err := s.loadView(ctx, id)
 	if err != nil {
 		return Run{}, err
 	}
@@ -43,7 +39,7 @@ func (s *Service) Apply(ctx context.Context, id, digest, by string) (Run, error)
 		return r, err
 	}
 	if objections := r.Plan.Objections(); len(objections) > 0 && r.State == StatePlanned {
-		return s.viewOf(s.step(ctx, id, eventHold, by, reasons(objections), func(h *head, _ *update) error { return h.judgeDigest(digest) }))
+		return viewOf(s.step(ctx, id, eventHold, by, reasons(objections), func(h *head, _ *update) error { return h.judgeDigest(digest) }))
 	}
 	return s.begin(ctx, id, eventApply, digest, by)
 }
@@ -58,7 +54,7 @@ func reasons(guards []Guard) string {
 	return strings.Join(all, "; ")
 }
 
-func (s *Service) viewOf(h *head, err error) (Run, error) {
+func viewOf(h *head, err error) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
@@ -74,11 +70,7 @@ func (e *ApproverError) Error() string {
 
 // Approve applies a run that is held.
 func (s *Service) Approve(ctx context.Context, id, digest, by string) (Run, error) {
-	h, err := s.load(ctx, id)
-	if err != nil {
-		return Run{}, err
-	}
-	r, err := h.view()
+	h, r, err := s.loadView(ctx, id)
 	if err != nil {
 		return Run{}, err
 	}
@@ -157,7 +149,7 @@ func (s *Service) revisions(ctx context.Context, h *head, e event, plan *Plan) (
 
 // end moves a run by an event that needs nothing else.
 func (s *Service) end(ctx context.Context, id string, e event, by, reason string) (Run, error) {
-	return s.viewOf(s.step(ctx, id, e, by, clean(reason), nil))
+	return viewOf(s.step(ctx, id, e, by, clean(reason), nil))
 }
 
 // Resume continues a paused run. What failed before does not pause it again.
@@ -185,22 +177,24 @@ func (s *Service) Allow(ctx context.Context, id string, flags ...string) (Run, e
 			return Run{}, fmt.Errorf("no guard has the flag %.40q: the flags are %s", f, strings.Join(known, ", "))
 		}
 	}
-	return s.viewOf(s.change(ctx, id, func(h *head) (update, error) {
+	return viewOf(s.change(ctx, id, func(h *head) (update, error) {
 		r, err := h.view()
 		if err != nil {
 			return update{}, err
 		}
-		if includesAll(r.Settings.Allowed, flags) {
+		all := slices.Clone(r.Settings.Allowed)
+		for _, f := range flags {
+			if !slices.Contains(all, f) {
+				all = append(all, f)
+			}
+		}
+		if len(all) == len(r.Settings.Allowed) {
 			return update{}, errUnchanged
 		}
 		if _, err := h.after(eventPlan); err != nil {
 			return update{}, &StateError{ID: id, State: h.state(), Reason: h.fields[fieldReason], Event: "allow more for"}
 		}
-		for _, f := range flags {
-			if !slices.Contains(r.Settings.Allowed, f) {
-				r.Settings.Allowed = append(r.Settings.Allowed, f)
-			}
-		}
+		r.Settings.Allowed = all
 		u := update{when: map[string]string{fieldSettings: h.fields[fieldSettings]}, set: map[string]string{fieldSettings: text(r.Settings)}}
 		if r.Plan != nil {
 			r.Plan.Guards = allowed(r.Plan.Guards, r.Settings.Allowed)
@@ -285,11 +279,6 @@ func (h *head) judgeRows(numbers []int) error {
 // of its rows.
 func (h *head) leftOutOf(digest string) bool {
 	return len(digest) >= shortestDigest && strings.HasPrefix(h.fields[fieldLeftOutOf], digest)
-}
-
-// includesAll reports whether some flags are among those that are allowed.
-func includesAll(allowed, flags []string) bool {
-	return !slices.ContainsFunc(flags, func(f string) bool { return !slices.Contains(allowed, f) })
 }
 
 var errNoPlan = errors.New("the run has no plan")

@@ -244,6 +244,16 @@ func (h *head) created() time.Time {
 	return time.UnixMicro(d.Created)
 }
 
+// loadView loads a run, and returns it without its outcomes, unless it has ended.
+func (s *Service) loadView(ctx context.Context, id string) (*head, Run, error) {
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return nil, Run{}, err
+	}
+	r, err := h.view()
+	return h, r, err
+}
+
 // view returns a run without its outcomes, unless it has ended.
 func (h *head) view() (Run, error) {
 	if len(h.damage) > 0 {

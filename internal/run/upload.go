@@ -131,7 +131,7 @@ func (s *Service) append(ctx context.Context, id string, in int, rows []Row) err
 
 // Seal ends the upload of a run that has n rows. It may be repeated.
 func (s *Service) Seal(ctx context.Context, id string, n int) (Run, error) {
-	h, err := s.change(ctx, id, func(h *head) (update, error) {
+	return viewOf(s.change(ctx, id, func(h *head) (update, error) {
 		switch {
 		case h.rows() != n:
 			return update{}, &CountError{ID: id, Want: n, In: h.rows()}
@@ -141,9 +141,5 @@ func (s *Service) Seal(ctx context.Context, id string, n int) (Run, error) {
 			return update{}, &StateError{ID: id, State: h.state(), Event: "seal"}
 		}
 		return update{set: map[string]string{fieldSealed: "1"}}, nil
-	})
-	if err != nil {
-		return Run{}, err
-	}
-	return h.view()
+	}))
 }

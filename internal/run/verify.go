@@ -38,11 +38,7 @@ func (s *Service) VerifyAfter(ctx context.Context, undo string, after, undoAfter
 
 // loadUndo reads a run that takes another one back.
 func (s *Service) loadUndo(ctx context.Context, id string) (Run, error) {
-	h, err := s.load(ctx, id)
-	if err != nil {
-		return Run{}, err
-	}
-	r, err := h.view()
+	_, r, err := s.loadView(ctx, id)
 	if err == nil && r.UndoOf == "" {
 		err = fmt.Errorf("run %s takes no other run back: give the run that does", id)
 	}
