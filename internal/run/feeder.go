@@ -217,7 +217,7 @@ func (s *Service) unlist(ctx context.Context, id string) error {
 
 // take makes a turn the only one that may write the run.
 func (f *Feeder) take(ctx context.Context, h *head) (*turn, error) {
-	t := &turn{Feeder: f, head: h, token: uuid.NewString(), results: map[string][]byte{}}
+	t := &turn{Feeder: f, progress: progress{head: h}, token: uuid.NewString()}
 	r, err := h.view()
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"rollcall/internal/ledger"
@@ -27,11 +26,12 @@ func (t *turn) score(ctx context.Context) (score, error) {
 		if err := t.resultsRead(ctx, l); err != nil {
 			return score{}, err
 		}
-		results, err := t.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
-		if err != nil {
-			return score{}, err
-		}
-		t.results[laneName(l)] = results
+	}
+	var err error
+	if t.results, err = t.readResults(ctx, t.run); err != nil {
+		return score{}, err
+	}
+	for _, results := range t.results {
 		counts := results.Counts()
 		s.failed += counts[ledger.RowDead]
 		s.ended += counts[ledger.RowDead] + counts[ledger.RowApplied] + counts[ledger.RowSettled]
@@ -124,15 +124,10 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		lane := q.laneName()
-		var result byte
-		if results := t.results[lane]; q.number < len(results) {
-			result = results[q.number]
-		}
-		o := outcomeOf(*q.plan, result, t.head.state(), true)
+		o := t.became(q)
 		switch o {
 		case OutcomeWaiting:
-			lost[lane] = append(lost[lane], q.number)
+			lost[q.laneName()] = append(lost[q.laneName()], q.number)
 		case OutcomeOpen:
 			return false, nil
 		default:
@@ -174,42 +169,4 @@ func (t *turn) rewind(ctx context.Context, lost map[string][]int) error {
 		t.log.Warn("rows of a run have no result: fed again", "run", t.head.id, "lane", lane, "rows", len(rows), "first", rows[0])
 	}
 	return t.save(ctx, u)
-}
-
-// outcomeOf returns what became of a row, by its decision, its result in the ledger, and
-// the state of the run. compared says that the row was compared again after the run was
-// applied.
-func outcomeOf(rec planRecord, result byte, state State, compared bool) Outcome {
-	switch rec.decision() {
-	case RowConflict:
-		return OutcomeConflict
-	case RowImpossible:
-		return OutcomeImpossible
-	case RowExcluded:
-		return OutcomeExcluded
-	case RowUnchanged:
-		if compared {
-			return OutcomeUnchanged
-		}
-		result = 0
-	case RowChange, RowNew:
-	}
-	switch result {
-	case ledger.RowApplied, ledger.RowSettled:
-		return OutcomeApplied
-	case ledger.RowUnchanged:
-		return OutcomeUnchanged
-	case ledger.RowSuperseded:
-		return OutcomeSuperseded
-	case ledger.RowDead:
-		return OutcomeFailed
-	case ledger.RowCancelled:
-		return OutcomeCancelled
-	case ledger.RowStored:
-		return OutcomeOpen
-	}
-	if slices.Contains([]State{StateCancelled, StateRejected, StateExpired}, state) {
-		return OutcomeCancelled
-	}
-	return OutcomeWaiting
 }

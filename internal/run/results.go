@@ -9,16 +9,16 @@ import (
 	"rollcall/internal/outcome"
 )
 
-// progress of the rows of a run, as it is read for its results.
-type progressOf struct {
+// progress is how far the rows of a run are.
+type progress struct {
 	head    *head
 	ready   readiness
 	results map[string]ledger.Results // by lane
 }
 
-// follow reads the results of a run's rows. One round trip for each lane.
-func (s *Service) follow(ctx context.Context, h *head) (*progressOf, error) {
-	p := &progressOf{head: h, results: map[string]ledger.Results{}}
+// follow reads how far the rows of a run are. One round trip for each lane.
+func (s *Service) follow(ctx context.Context, h *head) (*progress, error) {
+	p := &progress{head: h}
 	if err := h.read(fieldPrepared, &p.ready); err != nil {
 		return nil, err
 	}
@@ -26,15 +26,26 @@ func (s *Service) follow(ctx context.Context, h *head) (*progressOf, error) {
 	if err != nil || r.Plan == nil || r.Applied.IsZero() {
 		return p, err
 	}
-	for _, l := range r.Plan.Lanes {
-		if p.results[laneName(l)], err = s.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: h.id}); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+	p.results, err = s.readResults(ctx, r)
+	return p, err
 }
 
-func (p *progressOf) of(q request) byte {
+// readResults reads the results of the rows of a planned run, by lane. One round trip for each
+// lane.
+func (s *Service) readResults(ctx context.Context, r Run) (map[string]ledger.Results, error) {
+	all := map[string]ledger.Results{}
+	for _, l := range r.Plan.Lanes {
+		results, err := s.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: r.ID})
+		if err != nil {
+			return nil, err
+		}
+		all[laneName(l)] = results
+	}
+	return all, nil
+}
+
+// of returns the result of a row in the ledger, or 0.
+func (p *progress) of(q request) byte {
 	results := p.results[q.laneName()]
 	if q.number >= len(results) {
 		return 0
@@ -42,9 +53,37 @@ func (p *progressOf) of(q request) byte {
 	return results[q.number]
 }
 
-// compared reports whether a row was compared again after the run was applied.
-func (p *progressOf) compared(number int) bool {
-	return p.ready.Blocks > (number-1)/blockRows
+// byResult are the outcomes of rows by their results in the ledger.
+var byResult = map[byte]Outcome{
+	ledger.RowStored: OutcomeOpen, ledger.RowApplied: OutcomeApplied, ledger.RowSettled: OutcomeApplied, ledger.RowUnchanged: OutcomeUnchanged,
+	ledger.RowSuperseded: OutcomeSuperseded, ledger.RowDead: OutcomeFailed, ledger.RowCancelled: OutcomeCancelled,
+}
+
+// became returns what became of a row, by its decision, its result in the ledger, and the
+// state of the run.
+func (p *progress) became(q request) Outcome {
+	result := p.of(q)
+	switch q.plan.decision() {
+	case RowConflict:
+		return OutcomeConflict
+	case RowImpossible:
+		return OutcomeImpossible
+	case RowExcluded:
+		return OutcomeExcluded
+	case RowUnchanged:
+		if p.ready.Blocks > (q.number-1)/blockRows { // it was compared again after the run was applied
+			return OutcomeUnchanged
+		}
+		result = 0
+	case RowChange, RowNew:
+	}
+	if o, known := byResult[result]; known {
+		return o
+	}
+	if slices.Contains([]State{StateCancelled, StateRejected, StateExpired}, p.head.state()) {
+		return OutcomeCancelled
+	}
+	return OutcomeWaiting
 }
 
 // Get returns a run, with its rows counted by outcome. It reads no rows.
@@ -62,7 +101,7 @@ func (s *Service) Get(ctx context.Context, id string) (Run, error) {
 }
 
 // outcomes counts the rows of an applied run.
-func (p *progressOf) outcomes(r Run) map[Outcome]int {
+func (p *progress) outcomes(r Run) map[Outcome]int {
 	counts := p.ready.Counts
 	if counts == nil {
 		counts = r.Plan.Counts
@@ -74,11 +113,11 @@ func (p *progressOf) outcomes(r Run) map[Outcome]int {
 	raised := p.ready.Equal
 	for _, results := range p.results {
 		n := results.Counts()
-		all[OutcomeApplied] += n[ledger.RowApplied] + n[ledger.RowSettled]
-		all[OutcomeSuperseded] += n[ledger.RowSuperseded]
-		all[OutcomeFailed] += n[ledger.RowDead]
-		all[OutcomeCancelled] += n[ledger.RowCancelled]
-		all[OutcomeOpen] += n[ledger.RowStored]
+		for result, o := range byResult {
+			if o != OutcomeUnchanged {
+				all[o] += n[result]
+			}
+		}
 		// Unchanged rows of the plan have this result too, but for those without a record.
 		all[OutcomeUnchanged] += max(0, n[ledger.RowUnchanged]-raised)
 		raised = max(0, raised-n[ledger.RowUnchanged])
@@ -122,32 +161,21 @@ func (s *Service) rowResults(ctx context.Context, h *head, after int, only []Out
 	}
 }
 
-// codes are the results in the ledger that rows with an outcome have, of the outcomes that no
-// row has without one.
-var codes = map[Outcome][]byte{
-	OutcomeApplied: {ledger.RowApplied, ledger.RowSettled}, OutcomeSuperseded: {ledger.RowSuperseded}, OutcomeFailed: {ledger.RowDead},
-	OutcomeOpen: {ledger.RowStored},
-}
-
 // without returns which blocks have no row with some outcomes, as far as the results in the
 // ledger say so. nil: none is known to have no such row.
-func (p *progressOf) without(only []Outcome) func(block int) bool {
+func (p *progress) without(only []Outcome) func(block int) bool {
 	if len(only) == 0 {
 		return nil
 	}
-	wanted := map[byte]bool{}
 	for _, o := range only {
-		if len(codes[o]) == 0 {
-			return nil
-		}
-		for _, code := range codes[o] {
-			wanted[code] = true
+		if !slices.Contains([]Outcome{OutcomeApplied, OutcomeSuperseded, OutcomeFailed, OutcomeOpen}, o) {
+			return nil // rows may have it without a result
 		}
 	}
 	has := map[int]bool{}
 	for _, results := range p.results {
-		for number, code := range results {
-			if wanted[code] {
+		for number, result := range results {
+			if slices.Contains(only, byResult[result]) {
 				has[(number-1)/blockRows] = true
 			}
 		}
@@ -196,7 +224,7 @@ func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)
 
 // details returns the results of those of some rows that have a wanted outcome; nil: of all.
 // One round trip for each lane.
-func (s *Service) details(ctx context.Context, p *progressOf, page []request, only []Outcome) ([]result, error) {
+func (s *Service) details(ctx context.Context, p *progress, page []request, only []Outcome) ([]result, error) {
 	type lane struct {
 		organisation, api string
 		run               ledger.RunName
@@ -207,13 +235,12 @@ func (s *Service) details(ctx context.Context, p *progressOf, page []request, on
 	}
 	all := make([]result, 0, len(page))
 	for _, q := range page {
-		b := p.of(q)
-		became := outcomeOf(*q.plan, b, p.head.state(), p.compared(q.number))
-		if len(only) > 0 && !slices.Contains(only, became) {
+		o := p.became(q)
+		if len(only) > 0 && !slices.Contains(only, o) {
 			continue
 		}
-		all = append(all, result{Result: Result{Planned: planned(q, *q.plan), Outcome: became, Message: q.plan.Why}, request: q})
-		if b == ledger.RowApplied || b == ledger.RowDead || b == ledger.RowSettled {
+		all = append(all, result{Result: Result{Planned: planned(q, *q.plan), Outcome: o, Message: q.plan.Why}, request: q})
+		if b := p.of(q); b == ledger.RowApplied || b == ledger.RowDead || b == ledger.RowSettled {
 			asked[of(q)] = append(asked[of(q)], q.number)
 		}
 	}

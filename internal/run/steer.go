@@ -182,7 +182,7 @@ func (s *Service) Allow(ctx context.Context, id string, flags ...string) (Run, e
 		if err != nil {
 			return update{}, err
 		}
-		all := slices.Clone(r.Settings.Allowed)
+		all := r.Settings.Allowed
 		for _, f := range flags {
 			if !slices.Contains(all, f) {
 				all = append(all, f)

@@ -24,14 +24,12 @@ const (
 // turn is one turn of a run: a worker has it alone.
 type turn struct {
 	*Feeder
+	progress
 
-	head      *head
 	run       Run
 	token     string
-	ready     readiness
 	revisions map[string]int64
 	judged    judgement
-	results   map[string][]byte // of the rows, by lane
 }
 
 // readiness is what is known of a run since it was applied.

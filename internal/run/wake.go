@@ -22,13 +22,13 @@ func (t *turn) wake(ctx context.Context) error {
 	if t.head.fields[fieldWake] == "" {
 		return nil
 	}
+	results, err := t.readResults(ctx, t.run)
+	if err != nil {
+		return err
+	}
 	for _, l := range t.run.Plan.Lanes {
-		results, err := t.ledger.ReadRun(ctx, l.Organisation, string(l.Kind), ledger.RunName{Tenant: l.Tenant, Run: t.head.id})
-		if err != nil {
-			return err
-		}
 		var open []backlog.Task
-		for _, number := range results.Rows(ledger.RowStored) {
+		for _, number := range results[laneName(l)].Rows(ledger.RowStored) {
 			for _, urgent := range []bool{false, true} {
 				open = append(open, backlog.Task{Queue: registry.Queue(l.Tenant, l.Kind, urgent), ID: taskID(t.head.id, number)})
 			}
