@@ -212,7 +212,7 @@ func (t *turn) dropChanged(ctx context.Context, late []request) error {
 	for i, q := range late {
 		for _, f := range q.fields {
 			state := known[i].Fields[f.Name]
-			if f.Mode != ledger.Edit && max(state.Latest, state.Applied) > t.revision(q) {
+			if f.Mode != ledger.Edit && max(state.Latest, state.Applied) > t.revisions.of(q) {
 				t.redecide(q, RowConflict, whyLater)
 				break
 			}
@@ -227,7 +227,7 @@ func (t *turn) enqueue(ctx context.Context, due []request) (amended bool, err er
 	rows := make([]enqueue.FedRow, len(due))
 	for i, q := range due {
 		q.Request.Options.Run, q.Request.Options.Row = t.head.id, q.number
-		rows[i] = enqueue.FedRow{Request: q.Request, TaskID: taskID(t.head.id, q.number), Revision: t.revision(q)}
+		rows[i] = enqueue.FedRow{Request: q.Request, TaskID: taskID(t.head.id, q.number), Revision: t.revisions.of(q)}
 		if q.Request.Options.Source != "" {
 			rows[i].Revision = 0
 		}

@@ -171,7 +171,7 @@ func (t *turn) own(ctx context.Context, b *block) (changed bool, err error) {
 func (t *turn) noteStated(ctx context.Context, stated []request) error {
 	rows := make([]ledger.Raise, len(stated))
 	for i, q := range stated {
-		rows[i] = ledger.Raise{Target: q.target, Fields: q.fields, Revision: t.revision(q)}
+		rows[i] = ledger.Raise{Target: q.target, Fields: q.fields, Revision: t.revisions.of(q)}
 	}
 	rows = slices.DeleteFunc(rows, func(r ledger.Raise) bool { return r.Fields[0].Mode != ledger.Value })
 	return t.ledger.NoteStated(ctx, rows)
@@ -187,7 +187,7 @@ func (t *turn) raise(ctx context.Context, equal []request) (changed bool, err er
 	rows := make([]ledger.Raise, len(equal))
 	for i, q := range equal {
 		rows[i] = ledger.Raise{
-			Target: q.target, Fields: q.fields, Revision: t.revision(q),
+			Target: q.target, Fields: q.fields, Revision: t.revisions.of(q),
 			Row: ledger.Row{Tenant: q.lane.Tenant, Run: t.head.id, Row: q.number},
 		}
 	}

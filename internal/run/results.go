@@ -27,7 +27,7 @@ func (s *Service) rowResults(ctx context.Context, h *head, after int, only []Out
 			return
 		}
 		rows := s.walkAfter(ctx, h, after, p.without(only))
-		paged(rows, func(page []request) ([]result, error) { return s.details(ctx, p, page, only) })(yield)
+		paged(ctx, rows, func(ctx context.Context, page []request) ([]result, error) { return s.details(ctx, p, page, only) })(yield)
 	}
 }
 
@@ -36,13 +36,13 @@ const leastPage = 32
 
 // paged turns what a sequence yields into something else, many at a time: one round trip
 // serves a page. A reader that stops early has few turned.
-func paged[In, Out any](all iter.Seq2[In, error], turn func([]In) ([]Out, error)) iter.Seq2[Out, error] {
+func paged[In, Out any](ctx context.Context, all iter.Seq2[In, error], turn func(context.Context, []In) ([]Out, error)) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var none Out
 		var page []In
 		most := leastPage
 		flush := func() bool {
-			results, err := turn(page)
+			results, err := turn(ctx, page)
 			if err != nil {
 				yield(none, err)
 				return false

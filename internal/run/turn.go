@@ -28,7 +28,7 @@ type turn struct {
 
 	run       Run
 	token     string
-	revisions map[string]int64
+	revisions revisions
 	judged    judgement
 }
 
@@ -61,12 +61,15 @@ func (t *turn) save(ctx context.Context, u update) error {
 	return nil
 }
 
-// revision is that of a row.
-func (t *turn) revision(q request) int64 {
+// revisions are those of the rows of a run, by organisation/API.
+type revisions map[string]int64
+
+// of returns the revision of a row.
+func (r revisions) of(q request) int64 {
 	if q.plan.Revision != 0 {
 		return q.plan.Revision
 	}
-	return t.revisions[apiName(q.target.Organisation, q.target.API)]
+	return r[apiName(q.target.Organisation, q.target.API)]
 }
 
 // taskID is the id of the asynq task of a row.

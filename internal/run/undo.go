@@ -15,30 +15,38 @@ import (
 // they cannot be undone.
 func (s *Service) Undoable(ctx context.Context, id string) iter.Seq2[Undone, error] {
 	return func(yield func(Undone, error) bool) {
-		h, revisions, err := s.loadUndoable(ctx, id)
+		u, err := s.undoer(ctx, id)
 		if err != nil {
 			yield(Undone{}, err)
 			return
 		}
-		paged(s.rowResults(ctx, h, 0, nil), func(page []result) ([]Undone, error) { return s.undonePage(ctx, id, revisions, page) })(yield)
+		paged(ctx, u.rowResults(ctx, u.head, 0, nil), u.page)(yield)
 	}
 }
 
-// loadUndoable reads a run that was applied, and the revisions of its rows.
-func (s *Service) loadUndoable(ctx context.Context, id string) (*head, map[string]int64, error) {
-	h, err := s.load(ctx, id)
-	if err == nil && h.fields[fieldApplied] == "" {
-		err = &StateError{ID: id, State: h.state(), Reason: "it was not applied", Event: "undo"}
-	}
-	revisions := map[string]int64{}
-	if err == nil {
-		err = h.read(fieldRevisions, &revisions)
-	}
-	return h, revisions, err
+// undoer decides which rows of a run can be undone.
+type undoer struct {
+	*Service
+
+	head      *head
+	revisions revisions
 }
 
-// undonePage decides which of some rows can be undone.
-func (s *Service) undonePage(ctx context.Context, id string, revisions map[string]int64, page []result) ([]Undone, error) {
+// undoer reads a run that was applied.
+func (s *Service) undoer(ctx context.Context, id string) (undoer, error) {
+	u := undoer{Service: s}
+	var err error
+	if u.head, err = s.load(ctx, id); err != nil {
+		return u, err
+	}
+	if u.head.fields[fieldApplied] == "" {
+		return u, &StateError{ID: id, State: u.head.state(), Reason: "it was not applied", Event: "undo"}
+	}
+	return u, u.head.read(fieldRevisions, &u.revisions)
+}
+
+// page decides which of some rows can be undone.
+func (u undoer) page(ctx context.Context, page []result) ([]Undone, error) {
 	all := make([]Undone, len(page))
 	var at []int
 	var targets []ledger.Target
@@ -48,21 +56,15 @@ func (s *Service) undonePage(ctx context.Context, id string, revisions map[strin
 			at, targets = append(at, i), append(targets, r.request.target)
 		}
 	}
-	known, err := s.ledger.Survey(ctx, targets)
+	known, err := u.ledger.Survey(ctx, targets)
 	if err != nil {
 		return nil, err
 	}
 	for n, i := range at {
-		r := page[i]
-		revision := r.request.plan.Revision
-		if revision == 0 {
-			revision = revisions[apiName(targets[n].Organisation, targets[n].API)]
-		}
-		why, err := s.ours(ctx, taskID(id, r.Number), revision, r, known[n])
-		if err != nil {
+		if all[i].WhyNot, err = u.changed(ctx, page[i], all[i].Set, known[n]); err != nil {
 			return nil, err
 		}
-		if all[i].WhyNot = why; why != "" {
+		if all[i].WhyNot != "" {
 			all[i].Set = nil
 		}
 	}
@@ -103,11 +105,10 @@ func inverse(r result) (map[string]string, string) {
 	return set, ""
 }
 
-// ours returns why a target no longer has what a row gave it, or "" if the last call and
-// the current values are those of the row.
-func (s *Service) ours(ctx context.Context, task string, revision int64, r result, known ledger.Record) (string, error) {
+// changed returns why a target no longer has what a row gave it, or "" if the last call and
+// the current values are those of the row. set are the values that undo the row.
+func (u undoer) changed(ctx context.Context, r result, set map[string]string, known ledger.Record) (string, error) {
 	q := r.request
-	set, _ := inverse(r)
 	var raised []string
 	for _, f := range q.fields {
 		if _, undone := set[f.Name]; !undone {
@@ -125,7 +126,7 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 		case !equals(state, f) && (d.Substitute == "" || state.Value != d.Substitute):
 			return whyChangedAfter, nil
 		}
-		if state.Applied != revision {
+		if state.Applied != u.revisions.of(q) {
 			raised = append(raised, f.Name)
 		}
 	}
@@ -133,11 +134,11 @@ func (s *Service) ours(ctx context.Context, task string, revision int64, r resul
 		return "", nil
 	}
 	// A later change wanted the same values, and may have made a call.
-	full, err := s.ledger.Look(ctx, q.target)
+	full, err := u.ledger.Look(ctx, q.target)
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(raised, func(field string) bool { return lastCaller(full.Effects, field) != task }) {
+	if !slices.ContainsFunc(raised, func(field string) bool { return lastCaller(full.Effects, field) != taskID(u.head.id, q.number) }) {
 		return "", nil
 	}
 	return whySameAgain, nil

@@ -23,16 +23,16 @@ func (s *Service) VerifyAfter(ctx context.Context, undo string, after, undoAfter
 			yield(Verified{}, err)
 			return
 		}
-		h, revisions, err := s.loadUndoable(ctx, r.UndoOf)
+		u, err := s.undoer(ctx, r.UndoOf)
 		if err != nil {
 			yield(Verified{}, err)
 			return
 		}
 		next, stop := iter.Pull2(s.ResultsAfter(ctx, undo, undoAfter))
 		defer stop()
-		v := verifier{service: s, of: r.UndoOf, revisions: revisions, next: next}
+		v := verifier{undoer: u, next: next}
 		v.taken, v.err, v.more = next()
-		paged(s.rowResults(ctx, h, after, nil), func(page []result) ([]Verified, error) { return v.page(ctx, page) })(yield)
+		paged(ctx, s.rowResults(ctx, u.head, after, nil), v.page)(yield)
 	}
 }
 
@@ -47,10 +47,9 @@ func (s *Service) loadUndo(ctx context.Context, id string) (Run, error) {
 
 // verifier compares rows with those of an undo, which it reads at the same time.
 type verifier struct {
-	service   *Service
-	of        string // the run that is taken back
-	revisions map[string]int64
-	next      func() (Result, error, bool)
+	undoer // of the run that is taken back
+
+	next func() (Result, error, bool)
 
 	taken Result // the next row of the undo
 	err   error
@@ -74,7 +73,7 @@ func (v *verifier) page(ctx context.Context, page []result) ([]Verified, error) 
 		}
 		at, left = append(at, i), append(left, r)
 	}
-	undone, err := v.service.undonePage(ctx, v.of, v.revisions, left)
+	undone, err := v.undoer.page(ctx, left)
 	for n, u := range undone {
 		all[at[n]].leftOut(u)
 	}
