@@ -1,12 +1,5 @@
 package run
 
-import (
-	"fmt"
-	"regexp"
-	"strings"
-	"sync"
-)
-
 // What guards find, how far a run is, and why one is in its state. They are stored in English;
 // Chinese translates them.
 const (
@@ -47,49 +40,4 @@ var chinesePhrases = map[string]string{
 	saysFed:        "%s/%s 行已进入队列或已结束",
 	saysEnded:      "%s 行已结束，%s 行失败",
 	saysCanary:     "试跑：前 %[2]s 行中还有 %[1]s 行未结束",
-}
-
-// phrase is a format as it is found in a text.
-type phrase struct {
-	is *regexp.Regexp
-	zh string
-}
-
-var phrases = sync.OnceValue(func() []phrase {
-	var all []phrase
-	for en, zh := range chinesePhrases {
-		quoted := regexp.QuoteMeta(strings.ReplaceAll(en, "%%", "\x00"))
-		all = append(all, phrase{regexp.MustCompile("^" + arguments(quoted) + "$"), zh})
-	}
-	return all
-})
-
-// arguments turns the verbs of a quoted format into groups.
-func arguments(quoted string) string {
-	return strings.NewReplacer("%d", `(\d+)`, "%s", `(.+?)`, `%\.0f`, `(\d+)`, "\x00", "%").Replace(quoted)
-}
-
-// chinesePhrase translates a text whose parts, between semicolons, are phrases or the flag of
-// a guard in parentheses after one. Parts that are none stay as they are.
-func chinesePhrase(text string) string {
-	parts, found := strings.Split(text, "; "), false
-	for i, part := range parts {
-		flag := ""
-		if at := strings.LastIndex(part, " (--"); at >= 0 && strings.HasSuffix(part, ")") {
-			part, flag = part[:at], "（"+part[at+2:len(part)-1]+"）"
-		}
-		for _, p := range phrases() {
-			if m := p.is.FindStringSubmatch(part); m != nil {
-				args := make([]any, len(m)-1)
-				for n := range args {
-					args[n] = m[n+1]
-				}
-				parts[i], found = fmt.Sprintf(p.zh, args...)+flag, true
-			}
-		}
-	}
-	if !found {
-		return text
-	}
-	return strings.Join(parts, "；")
 }

@@ -1,11 +1,6 @@
 package run
 
-import (
-	"fmt"
-	"regexp"
-	"strings"
-	"sync"
-)
+import "fmt"
 
 // The reasons of decisions and results. They are stored and matched in English: Chinese
 // translates them for a file.
@@ -83,31 +78,6 @@ var chinese = map[string]string{
 	whyNotThen:      "生成撤销时该行无法撤销",
 }
 
-// Chinese returns a text of this package in Chinese: a reason, what a guard found, or how far a
-// run is. Another text stays as it is.
-func Chinese(why string) string {
-	if zh, ok := chinese[why]; ok {
-		return zh
-	}
-	for pattern, zh := range patterns() {
-		if m := pattern.FindStringSubmatch(why); m != nil {
-			return fmt.Sprintf(zh, chinesePlace(m[1]))
-		}
-	}
-	return chinesePhrase(why)
-}
-
-// patterns are the reasons with an argument, to their Chinese. No text matches two.
-var patterns = sync.OnceValue(func() map[*regexp.Regexp]string {
-	all := map[*regexp.Regexp]string{}
-	for en, zh := range chinese {
-		if strings.Contains(en, "%s") {
-			all[regexp.MustCompile("(?s)^"+strings.Replace(regexp.QuoteMeta(en), "%s", "(.*)", 1)+"$")] = zh
-		}
-	}
-	return all
-})
-
 // place names a row for a person: by its number, and its line in its file where that is
 // known.
 func place(number, line int) string {
@@ -115,21 +85,4 @@ func place(number, line int) string {
 		return fmt.Sprintf("row %d", number)
 	}
 	return fmt.Sprintf("row %d, line %d", number, line)
-}
-
-var places = regexp.MustCompile(`^row (\d+)(?:, line (\d+))?$`)
-
-// chinesePlace is place, or an outcome, in Chinese. Another text stays as it is.
-func chinesePlace(text string) string {
-	if zh, ok := chineseOutcomes[Outcome(text)]; ok {
-		return zh
-	}
-	m := places.FindStringSubmatch(text)
-	switch {
-	case m == nil:
-		return text
-	case m[2] == "":
-		return "第 " + m[1] + " 条"
-	}
-	return "第 " + m[1] + " 条（第 " + m[2] + " 行）"
 }
