@@ -36,16 +36,12 @@ type Announcement struct {
 // noteState notes that a run may come into a state that is announced, before it does: the
 // writer may be killed at any time.
 func (s *Service) noteState(ctx context.Context, id string, u update) error {
-	for field, value := range u.set {
-		at, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || !strings.HasPrefix(field, fieldAnnounce) {
-			continue
-		}
-		err = s.rdb.ZAdd(ctx, announceKey, redis.Z{Score: float64(at / 1000), Member: id}).Err()
-		if err != nil {
-			return fmt.Errorf("write run %s: %w", id, err)
-		}
+	if u.announced.IsZero() {
 		return nil
+	}
+	err := s.rdb.ZAdd(ctx, announceKey, redis.Z{Score: float64(u.announced.UnixMilli()), Member: id}).Err()
+	if err != nil {
+		return fmt.Errorf("write run %s: %w", id, err)
 	}
 	return nil
 }

@@ -61,8 +61,9 @@ type planRecord struct {
 	Revision int64 `json:"r,omitzero"`
 
 	// uncertain is the highest revision that was applied or sent to a field whose value is
-	// not certain since. It is not stored.
+	// not certain since, and replaces says that another change waits. They are not stored.
 	uncertain int64
+	replaces  bool
 }
 
 // exclude leaves the row out. What is known of it is still shown.

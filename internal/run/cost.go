@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -51,12 +52,7 @@ func (s *Service) price(ctx context.Context, id string, plan *Plan) error {
 			plan.Costs = append(plan.Costs, sp.cost(others[sp.organisation], now))
 		}
 	}
-	slices.SortFunc(plan.Costs, func(a, b Cost) int {
-		if a.Organisation < b.Organisation {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(plan.Costs, func(a, b Cost) int { return cmp.Compare(a.Organisation, b.Organisation) })
 	return nil
 }
 
@@ -156,7 +152,7 @@ func (s *Service) others(ctx context.Context, id string) (map[string]runsOf, err
 		}
 		for _, l := range r.Plan.Lanes {
 			o := all[l.Organisation]
-			fed := int64(min(r.fed[laneName(l)], l.Calls))
+			fed := int64(r.fed[laneName(l)])
 			if r.Applied.In(pace.Shanghai).Format("2006-01") == month {
 				o.spent += fed
 				if !r.State.Ended() || !r.Ended.Before(today) {

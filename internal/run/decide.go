@@ -2,7 +2,6 @@ package run
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"rollcall/internal/kinds"
@@ -31,7 +30,7 @@ func decide(q request, known ledger.Record, trustPrevious bool, now time.Time) p
 		}
 		waits := state.Open && state.Latest > state.Applied
 		if waits && rec.Why == "" {
-			rec.Why = fmt.Sprintf(whyReplaces, state.TaskID)
+			rec.Why, rec.replaces = fmt.Sprintf(whyReplaces, state.TaskID), true
 		}
 		if f.Mode != ledger.Value && f.Mode != ledger.Once {
 			same = false
@@ -44,25 +43,20 @@ func decide(q request, known ledger.Record, trustPrevious bool, now time.Time) p
 		}
 		same = same && certain(state) && !waits && equals(state, f)
 	}
-	rec.state(q, &same, &allKnown, trustPrevious)
+	// The column previous counts where the ledger does not know the value.
+	if q.Previous != "" && !allKnown && len(q.fields) == 1 {
+		rec.Old[q.fields[0].Name], rec.Stated, allKnown = q.Previous, true, true
+		same = trustPrevious && q.Previous == q.fields[0].Value && rec.Why == ""
+	}
 	switch {
 	case same:
-		rec.Decision, rec.Why = letters[RowUnchanged], ""
+		rec.Decision, rec.Why, rec.replaces = letters[RowUnchanged], "", false
 	case allKnown:
 		rec.Decision = letters[RowChange]
 	default:
 		rec.Decision = letters[RowNew]
 	}
 	return rec
-}
-
-// state uses what the column previous says, where the ledger does not know the value.
-func (rec *planRecord) state(q request, same, allKnown *bool, trust bool) {
-	if q.Previous == "" || *allKnown || len(q.fields) != 1 {
-		return
-	}
-	rec.Old[q.fields[0].Name], rec.Stated, *allKnown = q.Previous, true, true
-	*same = trust && q.Previous == q.fields[0].Value && rec.Why == ""
 }
 
 // certain reports whether the ledger knows the value that a target has.
@@ -106,7 +100,7 @@ func changedSince(plan, now planRecord) string {
 			return whyChangedLost
 		}
 	}
-	if strings.HasPrefix(now.Why, "replaces ") {
+	if now.replaces {
 		return whyWaits
 	}
 	return ""

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,15 +82,12 @@ type Feeder struct {
 
 // NewFeeder returns a Feeder.
 func NewFeeder(cfg FeederConfig) *Feeder {
-	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cfg.Ahead, poll: pollEvery, short: shortWait, known: cfg.RedisFault}
+	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cmp.Or(cfg.Ahead, time.Minute), poll: pollEvery, short: shortWait, known: cfg.RedisFault}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	if f.fedRows = cfg.Fed; f.fedRows == nil {
 		f.fedRows = func(string, int) {}
-	}
-	if f.ahead == 0 {
-		f.ahead = time.Minute
 	}
 	f.faults.Log = f.log
 	return f
@@ -239,11 +237,7 @@ func (f *Feeder) take(ctx context.Context, h *head) (*turn, error) {
 
 // renew keeps the rows of a long run as long as the run, once a day.
 func (f *Feeder) renew(ctx context.Context, h *head) error {
-	last := h.time(fieldRenewed)
-	if last.IsZero() {
-		last = h.time(fieldApplied)
-	}
-	if h.now.Sub(last) < 24*time.Hour {
+	if last := cmp.Or(h.time(fieldRenewed), h.time(fieldApplied)); h.now.Sub(last) < 24*time.Hour {
 		return nil
 	}
 	for numbers := range slices.Chunk(span(0, blocksOf(h.rows())), listPage) {

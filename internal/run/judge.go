@@ -120,7 +120,7 @@ func (t *turn) cause(ctx context.Context) (string, error) {
 // lost with Redis, or its note was: it is fed again, which is harmless.
 func (t *turn) finish(ctx context.Context) (bool, error) {
 	outcomes, lost := map[Outcome]int{}, map[string][]int{}
-	for q, err := range t.walk(ctx, t.head) {
+	for q, err := range t.walk(ctx, t.head, 0, nil) {
 		if err != nil {
 			return false, err
 		}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -80,10 +81,7 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Run, error) {
 // created: Filter.Before of the next page, or Filter.After if that was set; zero: there are no
 // more.
 func (s *Service) Page(ctx context.Context, f Filter, most int) (all []Run, next time.Time, err error) { //nolint:gocognit // one loop over pages
-	n := f.N
-	if n == 0 {
-		n = defaultList
-	}
+	n := cmp.Or(f.N, defaultList)
 	of := redis.ZRangeArgs{Start: "+inf", Stop: "-inf", Rev: true}
 	if !f.Before.IsZero() {
 		of.Start = "(" + strconv.FormatInt(f.Before.UnixMicro(), 10)

@@ -181,7 +181,7 @@ func (p *planner) readOthers(ctx context.Context) error {
 }
 
 func (p *planner) readOther(ctx context.Context, h *head) error {
-	for q, err := range p.service.walk(ctx, h) {
+	for q, err := range p.service.walk(ctx, h, 0, nil) {
 		if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged {
 			continue // its rows are not sent
 		}

@@ -26,7 +26,7 @@ func (s *Service) rowResults(ctx context.Context, h *head, after int, only []Out
 			yield(result{}, err)
 			return
 		}
-		rows := s.walkAfter(ctx, h, after, p.without(only))
+		rows := s.walk(ctx, h, after, p.without(only))
 		paged(ctx, rows, func(ctx context.Context, page []request) ([]result, error) { return s.details(ctx, p, page, only) })(yield)
 	}
 }

@@ -8,6 +8,7 @@
 package run
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,27 +123,16 @@ const (
 )
 
 func (s Settings) canary() int {
-	switch {
-	case s.CanaryChats:
+	if s.CanaryChats {
 		return mostCanaryChats
-	case s.Canary == 0:
-		return defaultCanary
 	}
-	return max(s.Canary, 0)
+	return max(cmp.Or(s.Canary, defaultCanary), 0)
 }
 
-func (s Settings) maxFailed() float64 {
-	if s.MaxFailed == 0 {
-		return defaultMaxFailed
-	}
-	return s.MaxFailed
-}
+func (s Settings) maxFailed() float64 { return cmp.Or(s.MaxFailed, defaultMaxFailed) }
 
 func (s Settings) validFor() time.Duration {
-	if s.ValidSeconds == 0 {
-		return defaultValidFor
-	}
-	return time.Duration(s.ValidSeconds) * time.Second
+	return cmp.Or(time.Duration(s.ValidSeconds)*time.Second, defaultValidFor)
 }
 
 // Run is a run as it is now.

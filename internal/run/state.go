@@ -112,19 +112,19 @@ func (h *head) move(e event, by, reason string) (update, error) {
 	if err != nil {
 		return update{}, err
 	}
-	set := map[string]string{
+	u := update{when: map[string]string{fieldChanged: h.fields[fieldChanged]}, set: map[string]string{
 		fieldState: string(next), fieldBy: by, fieldReason: reason, fieldChanged: micros(h.now), fieldProgress: "",
-	}
+	}}
 	if next.Ended() {
-		set[fieldEnded] = micros(h.now)
+		u.set[fieldEnded] = micros(h.now)
 	}
 	if history := h.history(next); len(history) > 0 {
-		set[fieldHistory] = text(history)
+		u.set[fieldHistory] = text(history)
 	}
 	if announced(next) {
-		set[fieldAnnounce+string(next)] = micros(h.now)
+		u.set[fieldAnnounce+string(next)], u.announced = micros(h.now), h.now
 	}
-	return update{when: map[string]string{fieldChanged: h.fields[fieldChanged]}, set: set}, nil
+	return u, nil
 }
 
 // leads reports whether an event leads to a state at all.

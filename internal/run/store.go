@@ -196,6 +196,8 @@ type update struct {
 	set map[string]string
 	// blocks are keys of the run with their new contents.
 	blocks map[string][]byte
+	// announced is when the run comes into a state that is announced. Zero: it does not.
+	announced time.Time
 }
 
 // put adds a block of values to an update, and returns it before compression.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 
+	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
 
@@ -133,7 +134,7 @@ func (t *totals) add(p Planned, organisation string) {
 func (t *totals) lane(p Planned, organisation string) {
 	tenant, kind := p.Request.Task.Lane()
 	block := (p.Number - 1) / blockRows
-	name := laneName(Lane{Tenant: tenant, Kind: kind})
+	name := registry.Queue(tenant, kind, false)
 	l := t.lanes[name]
 	if l == nil {
 		l = &Lane{Organisation: organisation, Tenant: tenant, Kind: kind, First: block}

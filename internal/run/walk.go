@@ -25,7 +25,7 @@ func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2
 			yield(Planned{}, err)
 			return
 		}
-		for q, err := range s.walkAfter(ctx, h, after, nil) {
+		for q, err := range s.walk(ctx, h, after, nil) {
 			if err != nil {
 				yield(Planned{}, err)
 				return
@@ -37,14 +37,9 @@ func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2
 	}
 }
 
-// walk reads all rows of a planned run. It goes on after a damaged block.
-func (s *Service) walk(ctx context.Context, h *head) iter.Seq2[request, error] {
-	return s.walkAfter(ctx, h, 0, nil)
-}
-
-// walkAfter reads the rows of a planned run after a row, without blocks that skip names; nil:
-// all. A reader that stops early costs little: it reads 1 block first, then 2, 4, 8 and 16.
-func (s *Service) walkAfter(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[request, error] {
+// walk reads the rows of a planned run after a row, without blocks that skip names; nil: all.
+// It goes on after a damaged block. A reader that stops early costs little: it reads 1 block first, then 2, 4, 8 and 16.
+func (s *Service) walk(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[request, error] {
 	return func(yield func(request, error) bool) {
 		all, together := blocksOf(h.rows()), 1
 		for from := max(after, 0) / blockRows; from < all; together = min(2*together, blocksTogether) {
