@@ -26,31 +26,29 @@ func (s *Service) price(ctx context.Context, id string, plan *Plan) error {
 	if err != nil {
 		return err
 	}
-	spends := map[string]*spending{}
+	spends := map[string]spending{}
 	for _, state := range states {
-		sp := spends[state.Organisation]
-		if sp == nil {
-			sp = &spending{organisation: state.Organisation}
-			spends[state.Organisation] = sp
-		}
-		sp.add(state)
-		i := slices.IndexFunc(plan.Lanes, func(l Lane) bool { return l.Organisation == state.Organisation && laneName(l) == state.Lane })
-		if i < 0 {
-			continue
-		}
-		l := &plan.Lanes[i]
-		if l.Rate = state.Allowed; l.Rate > 0 {
-			plan.Seconds = max(plan.Seconds, ceil(float64(l.Calls)/l.Rate))
+		calls := 0
+		for i := range plan.Lanes {
+			l := &plan.Lanes[i]
+			if l.Organisation != state.Organisation || laneName(*l) != state.Lane {
+				continue
+			}
+			if calls, l.Rate = l.Calls, state.Allowed; l.Rate > 0 {
+				plan.Seconds = max(plan.Seconds, ceil(float64(l.Calls)/l.Rate))
+			}
 		}
 		if state.Metered {
-			sp.calls += l.Calls
+			sp := spends[state.Organisation]
+			sp.Status = state
+			sp.calls += calls
+			sp.today += state.Day
+			spends[state.Organisation] = sp
 		}
 	}
 	now := s.now()
-	for _, sp := range spends {
-		if sp.metered {
-			plan.Costs = append(plan.Costs, sp.cost(others[sp.organisation], now))
-		}
+	for organisation, sp := range spends {
+		plan.Costs = append(plan.Costs, sp.cost(others[organisation], now))
 	}
 	slices.SortFunc(plan.Costs, func(a, b Cost) int { return cmp.Compare(a.Organisation, b.Organisation) })
 	return nil
@@ -73,20 +71,10 @@ func (s *Service) paces(ctx context.Context, of func(organisation string) bool) 
 
 // spending is what an organisation spends of its month.
 type spending struct {
-	organisation string
-	metered      bool
-	calls        int // of the plan
-	today        int64
-	month        pace.Month
-	quota        pace.Quota
-}
+	pace.Status // of one of its metered lanes: the month is that of all
 
-func (sp *spending) add(s pace.Status) {
-	if !s.Metered {
-		return
-	}
-	sp.metered, sp.month, sp.quota = true, s.Month, s.Quota
-	sp.today += s.Day
+	calls int   // of the plan
+	today int64 // of all metered lanes
 }
 
 // runsOf is what other runs of an organisation do to its month.
@@ -96,19 +84,16 @@ type runsOf struct {
 	open  int64 // calls that are still to come
 }
 
-func (sp *spending) cost(others runsOf, now time.Time) Cost {
-	c := Cost{Organisation: sp.organisation, Calls: sp.calls, Month: sp.month.Name, Spent: sp.month.Spent}
-	if sp.quota.Calls == 0 && !sp.month.Said {
+func (sp spending) cost(others runsOf, now time.Time) Cost {
+	c := Cost{Organisation: sp.Organisation, Calls: sp.calls, Month: sp.Month.Name, Spent: sp.Month.Spent}
+	if c.Left, c.Bounded = sp.MonthLeft(); !c.Bounded {
 		return c
 	}
-	c.Bounded, c.Quota, c.Reserve = true, sp.quota.Calls, sp.quota.Reserve
-	if c.Left = max(0, int64(c.Quota)-c.Spent); sp.month.Said {
-		c.Left = 0
-	}
+	c.Quota, c.Reserve = sp.Quota.Calls, sp.Quota.Reserve
 	// Of today's calls, those of runs are in both numbers.
 	today := max(0, sp.today-others.today)
-	usual := perDay(sp.month.Spent-others.spent, today, now.In(sp.month.Ends.Location()))
-	c.RunsOut = runsOut(c.Left-int64(c.Reserve)-others.open-int64(c.Calls), usual, now, sp.month.Ends)
+	usual := perDay(sp.Month.Spent-others.spent, today, now.In(sp.Month.Ends.Location()))
+	c.RunsOut = runsOut(c.Left-int64(c.Reserve)-others.open-int64(c.Calls), usual, now, sp.Month.Ends)
 	return c
 }
 

@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,28 +31,20 @@ func DirectResults() []string {
 	return []string{"open", "dead", "applied", "unchanged", "superseded", "settled"}
 }
 
-// directResult maps the result codes of the ledger to names.
-func directResult(code byte) string {
-	return map[byte]string{
-		ledger.RowStored: "open", ledger.RowDead: "dead", ledger.RowApplied: "applied",
-		ledger.RowUnchanged: "unchanged", ledger.RowSuperseded: "superseded", ledger.RowSettled: "settled",
-	}[code]
-}
-
-func newDirect(name string) Direct {
-	d := Direct{Run: name, Results: map[string]int{}}
-	for _, result := range DirectResults() {
-		d.Results[result] = 0
+// directResults counts results of the ledger by their names.
+func directResults(rows ledger.Results) map[string]int {
+	n := rows.Counts()
+	return map[string]int{
+		"open": n[ledger.RowStored], "dead": n[ledger.RowDead], "applied": n[ledger.RowApplied],
+		"unchanged": n[ledger.RowUnchanged], "superseded": n[ledger.RowSuperseded], "settled": n[ledger.RowSettled],
 	}
-	return d
 }
 
-func (d *Direct) add(began time.Time, rows ledger.Results) {
-	for code, n := range rows.Counts() {
-		if result := directResult(code); result != "" {
-			d.Results[result] += n
-			d.Rows += n
-		}
+// add adds the results of a part.
+func (d *Direct) add(began time.Time, results map[string]int) {
+	for result, n := range results {
+		d.Results[result] += n
+		d.Rows += n
 	}
 	if d.Began.IsZero() || began.Before(d.Began) {
 		d.Began = began
@@ -93,10 +86,11 @@ func (s *Service) directParts(ctx context.Context, name string, lanes []registry
 		if err != nil {
 			return nil, err
 		}
-		d := newDirect(name)
-		d.Lane = registry.Queue(l.Tenant, l.Kind, false)
-		d.add(began, rows)
-		d.Open, d.Dead = rows.Rows(ledger.RowStored), rows.Rows(ledger.RowDead)
+		d := Direct{
+			Run: name, Lane: registry.Queue(l.Tenant, l.Kind, false), Results: map[string]int{},
+			Open: rows.Rows(ledger.RowStored), Dead: rows.Rows(ledger.RowDead),
+		}
+		d.add(began, directResults(rows))
 		all = append(all, d)
 	}
 	return all, nil
@@ -125,33 +119,19 @@ func (s *Service) ListDirect(ctx context.Context, f Filter, seen func(tenant str
 			}
 		}
 	}
-	names := make([]string, 0, len(began))
-	for name := range began {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y string) int { return cmp.Or(began[y].Compare(began[x]), cmp.Compare(x, y)) })
+	names := slices.SortedFunc(maps.Keys(began), func(x, y string) int { return cmp.Or(began[y].Compare(began[x]), cmp.Compare(x, y)) })
 	var all []Direct
 	for _, name := range names[:min(most, len(names))] {
 		parts, err := s.directParts(ctx, name, lanes)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, joined(name, parts))
+		d := Direct{Run: name, Results: directResults(nil)}
+		for _, p := range parts {
+			d.add(p.Began, p.Results)
+			d.Lanes = append(d.Lanes, p.Lane)
+		}
+		all = append(all, d)
 	}
 	return all, nil
-}
-
-// joined adds the parts of one name.
-func joined(name string, parts []Direct) Direct {
-	d := newDirect(name)
-	for _, p := range parts {
-		for result, n := range p.Results {
-			d.Results[result] += n
-		}
-		if d.Rows += p.Rows; d.Began.IsZero() || p.Began.Before(d.Began) {
-			d.Began = p.Began
-		}
-		d.Lanes = append(d.Lanes, p.Lane)
-	}
-	return d
 }
