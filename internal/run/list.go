@@ -145,6 +145,9 @@ func (s *Service) Find(ctx context.Context, word string) (string, error) {
 		}
 		return "", err
 	}
+	if word == "" { // runs without a name have this one
+		return "", &NotFoundError{ID: word}
+	}
 	var begins []string
 	for from := 0; from < mostListed; from += listPage {
 		ids, err := s.newest(ctx, "+inf", from, listPage)

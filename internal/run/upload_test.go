@@ -124,6 +124,7 @@ func is[T error](err error) bool {
 func TestARunIsFoundByItsIdAndByItsName(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.One(t), 3)
+	r.must(r.service.Create(t.Context(), run.Draft{})) // it has no name, and no word names it
 	old := r.must(r.service.Create(t.Context(), run.Draft{Name: "names"}))
 	latest := r.must(r.service.Create(t.Context(), run.Draft{Name: "names"}))
 	for word, want := range map[string]string{old.ID: old.ID, latest.ID: latest.ID, old.ID[:8]: old.ID, "names": latest.ID} {
@@ -136,7 +137,7 @@ func TestARunIsFoundByItsIdAndByItsName(t *testing.T) {
 			t.Errorf("%q: %s, %v", word, got, err)
 		}
 	}
-	if runs, err := r.service.List(t.Context(), run.Filter{}); err != nil || len(runs) != 2 || runs[0].ID != latest.ID {
+	if runs, err := r.service.List(t.Context(), run.Filter{}); err != nil || len(runs) != 3 || runs[0].ID != latest.ID {
 		t.Errorf("list: %v, %v", runs, err)
 	}
 }
