@@ -218,7 +218,7 @@ func (s *Service) InspectShared(ctx context.Context) ([]ledger.Damage, error) {
 	if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return nil, fmt.Errorf("read which runs were applied: %w", err)
 	}
-	newest, err := s.newest(ctx, "+inf", 0, listPage)
+	newest, err := s.newest(ctx, 0, listPage)
 	if _, damaged := errors.AsType[*ledger.DamagedError](err); err != nil && !damaged {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (f forgetting) all(ctx context.Context) (Forgotten, error) {
 	var all Forgotten
 	var damaged []error // they are forgotten after their repair
 	for from := 0; ; from += listPage {
-		ids, err := f.newest(ctx, "+inf", from, listPage)
+		ids, err := f.newest(ctx, from, listPage)
 		if err != nil || len(ids) == 0 {
 			return all, errors.Join(append(damaged, err)...)
 		}

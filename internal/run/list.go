@@ -57,8 +57,8 @@ func (s *Service) wait(ctx context.Context, id string, over func(State) bool) (R
 }
 
 // newest returns the ids of runs, newest first, from one on, at most so many.
-func (s *Service) newest(ctx context.Context, before string, from, most int) ([]string, error) {
-	return s.ids(ctx, redis.ZRangeArgs{Start: before, Stop: "-inf", Rev: true}, from, most)
+func (s *Service) newest(ctx context.Context, from, most int) ([]string, error) {
+	return s.ids(ctx, redis.ZRangeArgs{Start: "+inf", Stop: "-inf", Rev: true}, from, most)
 }
 
 // ids returns the ids of runs in a range of their creation.
@@ -148,25 +148,18 @@ func (s *Service) Find(ctx context.Context, word string) (string, error) {
 	if word == "" { // runs without a name have this one
 		return "", &NotFoundError{ID: word}
 	}
-	var begins []string
-	for from := 0; from < mostListed; from += listPage {
-		ids, err := s.newest(ctx, "+inf", from, listPage)
-		if err != nil {
-			return "", err
-		}
-		if len(ids) == 0 {
-			break
-		}
-		named, err := s.named(ctx, ids, word)
-		if named != "" || err != nil {
-			return named, err
-		}
-		for _, id := range ids {
-			if len(word) >= shortestID && strings.HasPrefix(id, word) {
-				begins = append(begins, id)
-			}
-		}
+	named, err := s.List(ctx, Filter{Name: word, N: 1})
+	if err != nil {
+		return "", err
 	}
+	if len(named) > 0 {
+		return named[0].ID, nil
+	}
+	ids, err := s.newest(ctx, 0, mostListed)
+	if err != nil {
+		return "", err
+	}
+	begins := slices.DeleteFunc(ids, func(id string) bool { return len(word) < shortestID || !strings.HasPrefix(id, word) })
 	switch len(begins) {
 	case 0:
 		return "", &NotFoundError{ID: word}
@@ -184,25 +177,4 @@ type AmbiguousError struct {
 
 func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("%d runs begin with %s: give more of the id", e.Runs, e.Word)
-}
-
-// named returns the first of some runs that has a name, or "".
-func (s *Service) named(ctx context.Context, ids []string, name string) (string, error) {
-	heads, err := s.loadAll(ctx, ids)
-	if err != nil {
-		return "", err
-	}
-	for _, h := range heads {
-		if h == nil {
-			continue
-		}
-		r, err := h.view() // of one that is damaged, nothing is known
-		if err != nil {
-			return "", err
-		}
-		if r.Name == name {
-			return r.ID, nil
-		}
-	}
-	return "", nil
 }
