@@ -66,10 +66,8 @@ func (s *Service) Announce(ctx context.Context, sink func(context.Context, Annou
 			return err
 		}
 		for _, h := range heads {
-			if h != nil {
-				now = h.now // by Redis' clock, as the entries
-				faults = append(faults, s.announce(ctx, h, sink))
-			}
+			now = h.now // by Redis' clock, as the entries
+			faults = append(faults, s.announce(ctx, h, sink))
 		}
 	}
 	if err := errors.Join(faults...); err != nil || len(listed) == 0 {

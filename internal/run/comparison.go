@@ -37,12 +37,12 @@ func (s *Service) Compare(ctx context.Context, settings Settings) (*Comparison, 
 		return nil, fmt.Errorf("compare rows: %w", err)
 	}
 	p := s.newPlanner()
-	p.head, p.now, p.settings = &head{now: now}, now, settings
+	p.head, p.settings = &head{now: now}, settings
 	return &Comparison{planner: p, old: map[string]string{}}, p.readOthers(ctx)
 }
 
 // Now is Redis' time when the comparison began.
-func (c *Comparison) Now() time.Time { return c.planner.now }
+func (c *Comparison) Now() time.Time { return c.planner.head.now }
 
 // Rows compares the next rows, which are numbered from 1 over all calls. Give some
 // thousand rows at once: it costs one round trip for each 256 rows whose target holds the
@@ -66,7 +66,7 @@ func (c *Comparison) Rows(ctx context.Context, rows []Row) ([]Compared, error) {
 			others = append(others, q)
 		}
 	}
-	plans, records, err := s.compare(ctx, others, p.settings.TrustPrevious, p.now)
+	plans, records, err := s.compare(ctx, others, p.settings.TrustPrevious, p.head.now)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,6 @@ func (c *Comparison) Rows(ctx context.Context, rows []Row) ([]Compared, error) {
 			}
 		}
 		p.settle(&rec, q, known)
-		p.look(&rec, q)
 		all[i] = Compared{
 			Planned: planned(q, rec), Organisation: q.lane.Organisation, Target: q.target, Fields: q.fields,
 			Known: rec.decision() == RowUnchanged && rec.Twin == 0, Evidence: evidence, Since: since,

@@ -21,23 +21,22 @@ func (s *Service) amend(ctx context.Context, id, token string, all int, change f
 		if err != nil {
 			return nil, err
 		}
-		out := map[string][]byte{}
+		u := update{when: map[string]string{fieldPlanner: token}, blocks: map[string][]byte{}}
 		for _, b := range blocks {
 			changed := false
 			for _, q := range b.rows {
 				changed = change(q.number, q.plan) || changed
-				t.add(planned(q, *q.plan), q.lane.Organisation)
 			}
-			packed, raw, err := pack(b.plans)
+			packed, err := t.count(b)
 			if err != nil {
 				return nil, err
 			}
-			if t.block(b.raw, raw); changed {
-				out[planKey(id, b.number)] = packed
+			if changed {
+				u.blocks[planKey(id, b.number)] = packed
 			}
 		}
-		if len(out) > 0 {
-			if err := s.write(ctx, id, update{when: map[string]string{fieldPlanner: token}, blocks: out}); err != nil {
+		if len(u.blocks) > 0 {
+			if err := s.write(ctx, id, u); err != nil {
 				return nil, err
 			}
 		}

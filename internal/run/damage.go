@@ -242,9 +242,9 @@ func (s *Service) InspectShared(ctx context.Context) ([]ledger.Damage, error) {
 		return nil, err
 	}
 	for _, h := range heads {
-		if h != nil && h.fields != nil {
+		if h.fields != nil {
 			found = append(found, h.unfit(h.now.Add(ahead))...)
-		} else if h != nil {
+		} else {
 			found = append(found, h.damage...)
 		}
 	}

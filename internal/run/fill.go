@@ -145,8 +145,7 @@ func (t *turn) send(ctx context.Context, b *block, due []request) (fed int, u up
 // amended adds a block whose decisions have changed to an update, with the new counts.
 func (t *turn) amended(b *block, u *update) error {
 	u.set[fieldPrepared] = text(t.ready)
-	_, err := put(u, planKey(t.head.id, b.number), b.plans)
-	return err
+	return put(u, planKey(t.head.id, b.number), b.plans)
 }
 
 // redecide changes the decision on a row that was to be sent.

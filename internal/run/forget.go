@@ -49,7 +49,7 @@ func (f forgetting) all(ctx context.Context) (Forgotten, error) {
 		if err != nil {
 			return all, err
 		}
-		for _, h := range slices.DeleteFunc(heads, func(h *head) bool { return h == nil }) {
+		for _, h := range heads {
 			err := h.damagedError()
 			rows := 0
 			if err == nil {
@@ -143,11 +143,11 @@ func (s *Service) replace(ctx context.Context, h *head, b *block) error {
 	for i, r := range b.rows {
 		records[i] = r.record()
 	}
-	if _, err := put(&u, rowsKey(h.id, b.number), records); err != nil {
+	if err := put(&u, rowsKey(h.id, b.number), records); err != nil {
 		return err
 	}
 	if b.plans != nil {
-		if _, err := put(&u, planKey(h.id, b.number), b.plans); err != nil {
+		if err := put(&u, planKey(h.id, b.number), b.plans); err != nil {
 			return err
 		}
 	}

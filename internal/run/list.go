@@ -97,7 +97,7 @@ func (s *Service) Page(ctx context.Context, f Filter, most int) (all []Run, next
 			return all, next, err
 		}
 		more := len(ids) > together
-		heads, err := s.loadAll(ctx, ids[:min(len(ids), together)])
+		heads, err := s.loadEach(ctx, ids[:min(len(ids), together)])
 		if err != nil {
 			return all, next, err
 		}

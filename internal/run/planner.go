@@ -1,12 +1,12 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -20,7 +20,6 @@ type planner struct {
 	token    string
 	settings Settings
 	excluded map[int]bool
-	now      time.Time
 
 	seed   maphash.Seed
 	seen   map[uint64]wanted // values that rows want, by target and field: 26 bytes each
@@ -55,7 +54,7 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 	if err != nil {
 		return Run{}, err
 	}
-	p.head, p.now = h, h.now
+	p.head = h
 	if err := h.read(fieldSettings, &p.settings); err != nil {
 		return Run{}, err
 	}
@@ -105,18 +104,25 @@ func (p *planner) pass(ctx context.Context, numbers []int) error {
 	for _, b := range blocks {
 		rows = append(rows, b.rows...)
 	}
-	plans, records, err := p.service.compare(ctx, rows, p.settings.TrustPrevious, p.now)
+	plans, records, err := p.service.compare(ctx, rows, p.settings.TrustPrevious, p.head.now)
 	if err != nil {
 		return err
 	}
 	for i, q := range rows {
 		p.settle(&plans[i], q, records[i])
-		p.look(&plans[i], q)
 	}
-	return p.store(ctx, blocks, plans)
+	u := update{when: map[string]string{fieldPlanner: p.token}, blocks: map[string][]byte{}}
+	for _, b := range blocks {
+		b.plans, plans = plans[:len(b.rows)], plans[len(b.rows):]
+		if u.blocks[planKey(p.head.id, b.number)], err = p.totals.count(b); err != nil {
+			return err
+		}
+	}
+	return p.service.write(ctx, p.head.id, u)
 }
 
-// settle applies to a row what other rows and people say.
+// settle applies to a row what other rows and people say, and notes why a person should look at
+// it.
 func (p *planner) settle(rec *planRecord, q request, known ledger.Record) {
 	p.lines = append(p.lines, int32(q.Line)) //nolint:gosec // of a file of at most 512 MiB
 	if rec.decision() == RowImpossible {
@@ -138,6 +144,11 @@ func (p *planner) settle(rec *planRecord, q request, known ledger.Record) {
 	if rec.Ahead == 0 {
 		api := apiName(q.target.Organisation, q.target.API)
 		p.newest[api] = max(p.newest[api], known.Revision)
+	}
+	if rec.decision().Calls() {
+		for _, v := range values(q.fields, *rec) {
+			rec.Look = cmp.Or(rec.Look, suspicious(v))
+		}
 	}
 }
 
@@ -170,11 +181,10 @@ func (p *planner) readOthers(ctx context.Context) error {
 		return err
 	}
 	for _, h := range heads {
-		if h == nil || !h.state().Applied() {
-			continue
-		}
-		if err := p.readOther(ctx, h); err != nil {
-			return err
+		if h.state().Applied() {
+			if err := p.readOther(ctx, h); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -216,36 +226,6 @@ func (p *planner) twin(rec *planRecord, q request, f ledger.Field) {
 
 // place names a row by its number and line.
 func (p *planner) place(w wanted) string { return place(int(w.row), int(p.lines[w.row-1])) }
-
-// look notes why a person should look at the row.
-func (p *planner) look(rec *planRecord, q request) {
-	if !rec.decision().Calls() {
-		return
-	}
-	for _, v := range values(q.fields, *rec) {
-		if rec.Look == "" {
-			rec.Look = suspicious(v)
-		}
-	}
-}
-
-// store stores the plans of blocks, and counts their rows.
-func (p *planner) store(ctx context.Context, blocks []*block, plans []planRecord) error {
-	u := update{when: map[string]string{fieldPlanner: p.token}}
-	for _, b := range blocks {
-		of := plans[:len(b.rows)]
-		plans = plans[len(b.rows):]
-		raw, err := put(&u, planKey(p.head.id, b.number), of)
-		if err != nil {
-			return err
-		}
-		p.totals.block(b.raw, raw)
-		for i, q := range b.rows {
-			p.totals.add(planned(q, of[i]), q.lane.Organisation)
-		}
-	}
-	return p.service.write(ctx, p.head.id, u)
-}
 
 // settleLate corrects rows that later rows contradict, and sums up again.
 func (p *planner) settleLate(ctx context.Context, all int) error {

@@ -49,7 +49,7 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 		if !changed {
 			continue
 		}
-		if _, err := put(&u, planKey(t.head.id, b.number), b.plans); err != nil {
+		if err := put(&u, planKey(t.head.id, b.number), b.plans); err != nil {
 			return err
 		}
 	}

@@ -62,9 +62,6 @@ func (s *Service) relist(ctx context.Context, key string) error {
 			return err
 		}
 		for _, h := range heads {
-			if h == nil {
-				continue
-			}
 			if err := s.list(ctx, h.id, h.created().UnixMicro()); err != nil {
 				return err
 			}
@@ -165,12 +162,12 @@ func (s *Service) blank(ctx context.Context, id string, d ledger.Damage, b int) 
 		set:  map[string]string{fieldFeeder: ""}, // a turn that runs reads the run again
 	}
 	if d.Key == rowsKey(id, b) {
-		if _, err := put(&u, d.Key, records); err != nil {
+		if err := put(&u, d.Key, records); err != nil {
 			return false, err
 		}
 	}
 	if h.fields[fieldPlan] != "" {
-		if _, err := put(&u, planKey(id, b), plans); err != nil {
+		if err := put(&u, planKey(id, b), plans); err != nil {
 			return false, err
 		}
 	}

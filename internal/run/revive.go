@@ -26,7 +26,7 @@ func (f *Feeder) revive(ctx context.Context, now time.Time) error {
 	if err != nil || len(ids) == 0 {
 		return ofKey(err, appliedKey, "set")
 	}
-	heads, err := f.loadAll(ctx, ids)
+	heads, err := f.loadEach(ctx, ids)
 	if err != nil {
 		return err
 	}

@@ -102,15 +102,21 @@ func (s *Service) loadDamaged(ctx context.Context, id string) (*head, error) {
 	if err != nil {
 		return nil, err
 	}
-	if heads[0] == nil {
+	if len(heads) == 0 {
 		return nil, &NotFoundError{ID: id}
 	}
 	return heads[0], nil
 }
 
-// loadAll reads the hashes of runs, nil for one that does not exist. One that is damaged
-// costs the others nothing. One round trip.
+// loadAll reads the hashes of those of some runs that exist. One round trip.
 func (s *Service) loadAll(ctx context.Context, ids []string) ([]*head, error) {
+	heads, err := s.loadEach(ctx, ids)
+	return slices.DeleteFunc(heads, func(h *head) bool { return h == nil }), err
+}
+
+// loadEach reads the hashes of runs, nil for one that does not exist. One that is damaged
+// costs the others nothing. One round trip.
+func (s *Service) loadEach(ctx context.Context, ids []string) ([]*head, error) {
 	read := make([]*redis.MapStringStringCmd, len(ids))
 	var clock *redis.TimeCmd
 	var keep *redis.StringCmd
@@ -200,14 +206,13 @@ type update struct {
 	announced time.Time
 }
 
-// put adds a block of values to an update, and returns it before compression.
-func put[T any](u *update, key string, values []T) (raw []byte, err error) {
-	packed, raw, err := pack(values)
+// put adds a block of values to an update.
+func put[T any](u *update, key string, values []T) (err error) {
 	if u.blocks == nil {
 		u.blocks = map[string][]byte{}
 	}
-	u.blocks[key] = packed
-	return raw, err
+	u.blocks[key], _, err = pack(values)
+	return err
 }
 
 // errChanged reports that a run is not as its writer read it.

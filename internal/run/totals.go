@@ -101,13 +101,18 @@ func newTotals() *totals {
 	}
 }
 
-// block adds the stored forms of a block to the digest: it covers what was uploaded and
-// what was decided.
-func (t *totals) block(rows, plan []byte) {
-	for _, raw := range [][]byte{rows, plan} {
+// count counts the rows of a block, and returns its plan as it is stored. The digest is of the
+// stored forms: it covers what was uploaded and what was decided.
+func (t *totals) count(b *block) ([]byte, error) {
+	packed, plan, err := pack(b.plans)
+	for _, raw := range [][]byte{b.raw, plan} {
 		sum := sha256.Sum256(raw)
 		t.digest.Write(sum[:])
 	}
+	for i, q := range b.rows {
+		t.add(planned(q, b.plans[i]), q.lane.Organisation)
+	}
+	return packed, err
 }
 
 func (t *totals) sum() string { return hex.EncodeToString(t.digest.Sum(nil))[:24] }

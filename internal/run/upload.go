@@ -121,7 +121,7 @@ func (s *Service) append(ctx context.Context, id string, in int, rows []Row) err
 		set:  map[string]string{fieldRows: strconv.Itoa(in + len(rows))},
 	}
 	for block := range slices.Chunk(records, blockRows) {
-		if _, err := put(&u, rowsKey(id, b), block); err != nil {
+		if err := put(&u, rowsKey(id, b), block); err != nil {
 			return fmt.Errorf("run %s: %w", id, err)
 		}
 		b++
