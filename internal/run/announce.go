@@ -85,16 +85,12 @@ func (s *Service) announce(ctx context.Context, h *head, sink func(context.Conte
 		if !is {
 			continue
 		}
-		r, err := h.view()
-		if err != nil {
-			return err
-		}
 		if at := h.time(field); h.now.Sub(at) < announceFor {
-			if err := sink(ctx, Announcement{Run: r, State: State(state), At: at}); err != nil {
+			if err := sink(ctx, Announcement{Run: h.view(), State: State(state), At: at}); err != nil {
 				return fmt.Errorf("announce that run %s is %s: %w", h.id, state, err)
 			}
 		}
-		err = s.write(ctx, h.id, update{when: map[string]string{field: h.fields[field]}, set: map[string]string{field: ""}})
+		err := s.write(ctx, h.id, update{when: map[string]string{field: h.fields[field]}, set: map[string]string{field: ""}})
 		if err != nil && !errors.Is(err, errChanged) { // it is there once more
 			return err
 		}

@@ -60,14 +60,8 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 			return update{}, err
 		}
 		var settings Settings
-		if err := h.read(fieldSettings, &settings); err != nil {
-			return update{}, err
-		}
-		guards, err := h.given(found)
-		if err != nil {
-			return update{}, err
-		}
-		plan.Guards = allowed(guards, settings.Allowed)
+		h.read(fieldSettings, &settings)
+		plan.Guards = allowed(h.given(found), settings.Allowed)
 		plan.At, plan.Until = h.now, h.now.Add(settings.validFor())
 		u.when[fieldPlanner], u.when[fieldSettings] = token, h.fields[fieldSettings]
 		u.set[fieldPlan], u.set[fieldDigest] = text(plan), plan.Digest
@@ -79,22 +73,20 @@ func (s *Service) conclude(ctx context.Context, id, token string, t *totals, new
 	if err != nil {
 		return Run{}, raced(id, err)
 	}
-	return h.view()
+	return h.view(), nil
 }
 
 // given returns the guards of a plan together with those of the maker of the run.
-func (h *head) given(found []Guard) ([]Guard, error) {
+func (h *head) given(found []Guard) []Guard {
 	var d storedDraft
-	if err := h.read(fieldDraft, &d); err != nil {
-		return nil, err
-	}
+	h.read(fieldDraft, &d)
 	var all []Guard
 	for _, g := range found {
 		if !slices.Contains(d.Judged, g.Name) {
 			all = append(all, g)
 		}
 	}
-	return append(all, d.Guards...), nil
+	return append(all, d.Guards...)
 }
 
 // excluded reads the rows that people left out.

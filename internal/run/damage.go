@@ -89,7 +89,7 @@ func (h *head) unfit(most time.Time) []ledger.Damage {
 // planned returns how many rows the plan has.
 func (h *head) planned() (rows int, ok bool) {
 	var p *Plan
-	if h.read(fieldPlan, &p) != nil || p == nil {
+	if !h.read(fieldPlan, &p) || p == nil {
 		return 0, false
 	}
 	for _, n := range p.Counts {

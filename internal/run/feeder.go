@@ -215,16 +215,11 @@ func (s *Service) unlist(ctx context.Context, id string) error {
 
 // take makes a turn the only one that may write the run.
 func (f *Feeder) take(ctx context.Context, h *head) (*turn, error) {
-	t := &turn{Feeder: f, progress: progress{head: h}, token: uuid.NewString()}
-	r, err := h.view()
-	if err != nil {
-		return nil, err
-	}
-	t.run = r
-	if err := errors.Join(h.read(fieldPrepared, &t.ready), h.read(fieldRevisions, &t.revisions), h.read(fieldJudged, &t.judged)); err != nil {
-		return nil, err
-	}
-	if r.Plan == nil {
+	t := &turn{Feeder: f, progress: progress{head: h}, run: h.view(), token: uuid.NewString()}
+	h.read(fieldPrepared, &t.ready)
+	h.read(fieldRevisions, &t.revisions)
+	h.read(fieldJudged, &t.judged)
+	if t.run.Plan == nil {
 		return nil, errNoPlan
 	}
 	// What was read is out of date if another turn began since.

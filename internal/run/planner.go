@@ -55,9 +55,7 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 		return Run{}, err
 	}
 	p.head = h
-	if err := h.read(fieldSettings, &p.settings); err != nil {
-		return Run{}, err
-	}
+	h.read(fieldSettings, &p.settings)
 	if p.excluded, err = s.excluded(ctx, id); err != nil {
 		return Run{}, err
 	}

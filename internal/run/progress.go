@@ -17,13 +17,12 @@ type progress struct {
 // follow reads how far the rows of a run are. One round trip for each lane.
 func (s *Service) follow(ctx context.Context, h *head) (*progress, error) {
 	p := &progress{head: h}
-	if err := h.read(fieldPrepared, &p.ready); err != nil {
-		return nil, err
+	h.read(fieldPrepared, &p.ready)
+	r := h.view()
+	if r.Plan == nil || r.Applied.IsZero() {
+		return p, nil
 	}
-	r, err := h.view()
-	if err != nil || r.Plan == nil || r.Applied.IsZero() {
-		return p, err
-	}
+	var err error
 	p.results, err = s.readResults(ctx, r)
 	return p, err
 }
@@ -86,9 +85,13 @@ func (p *progress) became(q request) Outcome {
 
 // Get returns a run, with its rows counted by outcome. It reads no rows.
 func (s *Service) Get(ctx context.Context, id string) (Run, error) {
-	h, r, err := s.loadView(ctx, id)
-	if err != nil || r.Plan == nil || r.Outcomes != nil || r.Applied.IsZero() {
-		return r, err
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	r := h.view()
+	if r.Plan == nil || r.Outcomes != nil || r.Applied.IsZero() {
+		return r, nil
 	}
 	p, err := s.follow(ctx, h)
 	if err != nil {

@@ -175,9 +175,7 @@ func (s *Service) blank(ctx context.Context, id string, d ledger.Damage, b int) 
 		u.set[fieldDigest], u.set[fieldPlanner] = "", ""
 	}
 	var ready readiness
-	if err := h.read(fieldPrepared, &ready); err != nil {
-		return false, err
-	}
+	h.read(fieldPrepared, &ready)
 	if len(ready.Canary) > 0 { // rows that are not sent do not end
 		ready.Canary = slices.DeleteFunc(ready.Canary, func(number int) bool { return (number-1)/blockRows == b })
 		u.set[fieldPrepared] = text(ready)

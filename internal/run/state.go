@@ -144,7 +144,7 @@ const mostSteps = 50
 // history returns the states of a run before the next one. To plan a run again is no step.
 func (h *head) history(next State) []Step {
 	var all []Step
-	_ = h.read(fieldHistory, &all) // a damaged one holds the run before
+	h.read(fieldHistory, &all)
 	now := Step{State: h.state(), At: h.time(fieldChanged).UTC(), By: h.fields[fieldBy], Reason: h.fields[fieldReason]}
 	if next == now.State || now.At.IsZero() {
 		return all

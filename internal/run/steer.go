@@ -28,10 +28,11 @@ func (h *head) judgeDigest(given string) error {
 // Apply applies the plan with a digest, of which the first eight characters suffice. If a
 // guard objects, the run is held instead. It may be repeated.
 func (s *Service) Apply(ctx context.Context, id, digest, by string) (Run, error) {
-	h, r, err := s.loadView(ctx, id)
+	h, err := s.load(ctx, id)
 	if err != nil {
 		return Run{}, err
 	}
+	r := h.view()
 	if r.Plan == nil {
 		return r, &StateError{ID: id, State: r.State, Reason: "it has no plan yet", Event: "apply"}
 	}
@@ -58,7 +59,7 @@ func viewOf(h *head, err error) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	return h.view()
+	return h.view(), nil
 }
 
 // ApproverError reports that the author of a run may not approve it.
@@ -70,10 +71,11 @@ func (e *ApproverError) Error() string {
 
 // Approve applies a run that is held.
 func (s *Service) Approve(ctx context.Context, id, digest, by string) (Run, error) {
-	h, r, err := s.loadView(ctx, id)
+	h, err := s.load(ctx, id)
 	if err != nil {
 		return Run{}, err
 	}
+	r := h.view()
 	if r.Settings.OtherApprover && (by == "" || by == r.Author) {
 		return r, &ApproverError{ID: id, Author: r.Author}
 	}
@@ -100,10 +102,7 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 		if err != nil {
 			return update{}, err
 		}
-		r, err := h.view()
-		if err != nil {
-			return update{}, err
-		}
+		r := h.view()
 		if h.now.After(r.Plan.Until) {
 			return update{}, &StateError{ID: id, State: h.state(), Reason: "its plan was valid until " + r.Plan.Until.UTC().Format(time.RFC3339) + "; to plan it again: rollcall plan " + id, Event: string(e)}
 		}
@@ -120,15 +119,13 @@ func (s *Service) begin(ctx context.Context, id string, e event, digest, by stri
 		return Run{}, err
 	}
 	s.kick(ctx, id)
-	return h.view()
+	return h.view(), nil
 }
 
 // revisions takes a revision for each organisation's API of a plan, for an event.
 func (s *Service) revisions(ctx context.Context, h *head, e event, plan *Plan) (map[string]int64, error) {
 	var newest map[string]int64
-	if err := h.read(fieldNewest, &newest); err != nil {
-		return nil, err
-	}
+	h.read(fieldNewest, &newest)
 	all := map[string]int64{}
 	for _, l := range plan.Lanes {
 		api := apiName(l.Organisation, string(l.Kind))
@@ -162,7 +159,7 @@ func (s *Service) Resume(ctx context.Context, id, by string) (Run, error) {
 		return Run{}, err
 	}
 	s.kick(ctx, id)
-	return h.view()
+	return h.view(), nil
 }
 
 // Allow adds guards to those that do not hold the run, by their Guard.Flag. The digest
@@ -178,10 +175,7 @@ func (s *Service) Allow(ctx context.Context, id string, flags ...string) (Run, e
 		}
 	}
 	return viewOf(s.change(ctx, id, func(h *head) (update, error) {
-		r, err := h.view()
-		if err != nil {
-			return update{}, err
-		}
+		r := h.view()
 		all := r.Settings.Allowed
 		for _, f := range flags {
 			if !slices.Contains(all, f) {
@@ -250,7 +244,7 @@ func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int)
 		return Run{}, err
 	}
 	if done {
-		return h.view()
+		return h.view(), nil
 	}
 	t, err := s.amend(ctx, id, token, blocksOf(h.rows()), func(number int, rec *planRecord) bool {
 		if !all[number] || rec.decision() == RowExcluded || rec.decision() == RowImpossible {

@@ -170,16 +170,10 @@ func (h *head) time(f string) time.Time {
 	return time.UnixMicro(us)
 }
 
-// read reads a field of JSON into v, which stays as it is if the field is missing.
-func (h *head) read(field string, v any) error {
-	text := h.fields[field]
-	if text == "" {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return fmt.Errorf("run %s: field %s cannot be read: %w", h.id, field, err)
-	}
-	return nil
+// read reads a field of JSON into v, and reports whether it did: a missing field leaves v as it
+// is. load returns no run with a field that cannot be read.
+func (h *head) read(field string, v any) bool {
+	return h.fields[field] != "" && json.Unmarshal([]byte(h.fields[field]), v) == nil
 }
 
 func micros(t time.Time) string { return strconv.FormatInt(t.UnixMicro(), 10) }
@@ -247,24 +241,14 @@ func (s *Service) write(ctx context.Context, id string, u update) error {
 // created is when the run was made; 1970 if that cannot be read.
 func (h *head) created() time.Time {
 	var d storedDraft
-	_ = h.read(fieldDraft, &d)
+	h.read(fieldDraft, &d)
 	return time.UnixMicro(d.Created)
 }
 
-// loadView loads a run, and returns it without its outcomes, unless it has ended.
-func (s *Service) loadView(ctx context.Context, id string) (*head, Run, error) {
-	h, err := s.load(ctx, id)
-	if err != nil {
-		return nil, Run{}, err
-	}
-	r, err := h.view()
-	return h, r, err
-}
-
 // view returns a run without its outcomes, unless it has ended.
-func (h *head) view() (Run, error) {
+func (h *head) view() Run {
 	if len(h.damage) > 0 {
-		return Run{ID: h.id, State: StateDamaged, Reason: h.damagedError().Error(), Created: h.created()}, nil
+		return Run{ID: h.id, State: StateDamaged, Reason: h.damagedError().Error(), Created: h.created()}
 	}
 	r := Run{
 		ID: h.id, State: h.state(), Reason: h.fields[fieldReason], By: h.fields[fieldBy], Changed: h.time(fieldChanged),
@@ -272,7 +256,11 @@ func (h *head) view() (Run, error) {
 		Progress: h.fields[fieldProgress],
 	}
 	var d storedDraft
-	err := errors.Join(h.read(fieldDraft, &d), h.read(fieldSettings, &r.Settings), h.read(fieldPlan, &r.Plan), h.read(fieldOutcomes, &r.Outcomes), h.read(fieldHistory, &r.History))
+	h.read(fieldDraft, &d)
+	h.read(fieldSettings, &r.Settings)
+	h.read(fieldPlan, &r.Plan)
+	h.read(fieldOutcomes, &r.Outcomes)
+	h.read(fieldHistory, &r.History)
 	r.Name, r.Author, r.UndoOf, r.File, r.Created = d.Name, d.Author, d.UndoOf, d.File, time.UnixMicro(d.Created)
 	if r.Plan != nil {
 		r.fed = map[string]int{}
@@ -282,7 +270,7 @@ func (h *head) view() (Run, error) {
 			r.Fed += n
 		}
 	}
-	return r, err
+	return r
 }
 
 // storedDraft is the part of a Draft that never changes.

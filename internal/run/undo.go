@@ -42,7 +42,8 @@ func (s *Service) undoer(ctx context.Context, id string) (undoer, error) {
 	if u.head.fields[fieldApplied] == "" {
 		return u, &StateError{ID: id, State: u.head.state(), Reason: "it was not applied", Event: "undo"}
 	}
-	return u, u.head.read(fieldRevisions, &u.revisions)
+	u.head.read(fieldRevisions, &u.revisions)
+	return u, nil
 }
 
 // page decides which of some rows can be undone.

@@ -49,7 +49,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (Run, error) {
 	if err := s.list(ctx, id, h.created().UnixMicro()); err != nil {
 		return Run{}, err
 	}
-	return h.view()
+	return h.view(), nil
 }
 
 // list notes a run in the index, and drops runs that are no longer kept.

@@ -38,11 +38,15 @@ func (s *Service) VerifyAfter(ctx context.Context, undo string, after, undoAfter
 
 // loadUndo reads a run that takes another one back.
 func (s *Service) loadUndo(ctx context.Context, id string) (Run, error) {
-	_, r, err := s.loadView(ctx, id)
-	if err == nil && r.UndoOf == "" {
-		err = fmt.Errorf("run %s takes no other run back: give the run that does", id)
+	h, err := s.load(ctx, id)
+	if err != nil {
+		return Run{}, err
 	}
-	return r, err
+	r := h.view()
+	if r.UndoOf == "" {
+		return r, fmt.Errorf("run %s takes no other run back: give the run that does", id)
+	}
+	return r, nil
 }
 
 // verifier compares rows with those of an undo, which it reads at the same time.
