@@ -9,7 +9,7 @@ import (
 var shown = runview.Masker{Shown: true}
 
 // changes returns the values of a row. Of several, each is named.
-func changes(row run.Planned) []runview.Change {
+func changes(row run.Planned) []run.Value {
 	all := shown.Changes(row.Row, row.Values)
 	if runview.Several(all) {
 		for i, c := range all {
@@ -20,7 +20,7 @@ func changes(row run.Planned) []runview.Change {
 }
 
 // old is the value now: "?" if it is not known, and with a "*" if only the file states it.
-func old(c runview.Change) string {
+func old(c run.Value) string {
 	switch {
 	case !c.Known:
 		return "?"
