@@ -14,7 +14,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/kinds"
-	"rollcall/tasks"
 )
 
 const (
@@ -183,10 +182,4 @@ func unpack[T any](packed []byte) (values []T, raw []byte, err error) {
 		values = append(values, v)
 	}
 	return values, raw, nil
-}
-
-// kindOf returns the kind of a task that is not nil.
-func kindOf(task tasks.Task) tasks.Kind {
-	_, kind := task.Lane()
-	return kind
 }

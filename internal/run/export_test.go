@@ -18,6 +18,12 @@ func (f *Feeder) Hurry() *Feeder {
 	return f
 }
 
+// FillAhead makes the feeder fill queues that far ahead of their rates.
+func (f *Feeder) FillAhead(of time.Duration) *Feeder {
+	f.ahead = of
+	return f
+}
+
 // Revive makes lost tasks of applied runs again.
 func (f *Feeder) Revive(ctx context.Context) error { return f.revive(ctx, f.now()) }
 

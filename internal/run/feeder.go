@@ -34,6 +34,10 @@ const (
 	// maxRetry is never reached: turns are not counted.
 	maxRetry = 1 << 20
 
+	// fillAhead is how far ahead of its rate each lane's queues are filled: another worker
+	// needs 22 to 45 s to take over from a dead one.
+	fillAhead = time.Minute
+
 	pollEvery   = 500 * time.Millisecond
 	reviveEvery = 5 * time.Second
 	// inspectEvery is how often the keys of runs are checked, at a revival.
@@ -50,9 +54,6 @@ type FeederConfig struct {
 	Service  *Service
 	Producer *enqueue.Client // stores the rows
 	Log      *slog.Logger
-	// Ahead is how far ahead of its rate each lane's queues are filled. 0: one minute,
-	// since another worker needs 22 to 45 s to take over from a dead one.
-	Ahead time.Duration
 	// Fed is called with the lane and the number of rows that were stored in its queues. nil:
 	// it is not.
 	Fed func(lane string, rows int)
@@ -68,7 +69,7 @@ type Feeder struct {
 
 	producer *enqueue.Client
 	log      *slog.Logger
-	ahead    time.Duration
+	ahead    time.Duration // fillAhead
 	poll     time.Duration // how often asynq looks for turns that are due
 	short    time.Duration // between two turns that have something to do
 	fedRows  func(lane string, rows int)
@@ -82,7 +83,7 @@ type Feeder struct {
 
 // NewFeeder returns a Feeder.
 func NewFeeder(cfg FeederConfig) *Feeder {
-	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: cmp.Or(cfg.Ahead, time.Minute), poll: pollEvery, short: shortWait, known: cfg.RedisFault}
+	f := &Feeder{Service: cfg.Service, producer: cfg.Producer, log: cfg.Log, ahead: fillAhead, poll: pollEvery, short: shortWait, known: cfg.RedisFault}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}

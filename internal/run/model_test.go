@@ -169,7 +169,7 @@ func newWorld(t *testing.T, rt *rapid.T, s *redistest.Server) *world {
 	service := run.New(run.Config{Redis: rdb, Ledger: ledger.New(rdb)})
 	return &world{
 		t: t, rt: rt, ctx: ctx, crash: c, crashing: rdb, rdb: own, ledger: ledger.New(own), service: service, producer: producer,
-		feeder:   run.NewFeeder(run.FeederConfig{Service: service, Producer: producer, Log: slog.New(slog.DiscardHandler), Ahead: time.Second}),
+		feeder:   run.NewFeeder(run.FeederConfig{Service: service, Producer: producer, Log: slog.New(slog.DiscardHandler)}).FillAhead(time.Second),
 		platform: map[string]string{}, calls: map[string]int{}, before: map[string]string{},
 	}
 }

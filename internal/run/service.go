@@ -18,8 +18,6 @@ type Config struct {
 	Redis redis.UniversalClient
 	// Ledger is on the same Redis. Required.
 	Ledger *ledger.Ledger
-	// Lanes are the lanes that are served. nil: read from Redis.
-	Lanes *registry.Directory
 	// Now returns the time. nil: time.Now.
 	Now func() time.Time
 	// Keep is how long a run is kept after its last change. 0: as long as the workers say, 90
@@ -43,15 +41,13 @@ type Service struct {
 // New returns a Service. It does not connect yet.
 func New(cfg Config) *Service {
 	s := &Service{
-		rdb: cfg.Redis, ledger: cfg.Ledger, lanes: cfg.Lanes, now: cfg.Now, keep: keeping{set: cfg.Keep},
+		rdb: cfg.Redis, ledger: cfg.Ledger, now: cfg.Now, keep: keeping{set: cfg.Keep},
 		asynq: asynq.NewClientFromRedisClient(backlog.Tolerant(cfg.Redis)),
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.lanes == nil {
-		s.lanes = registry.NewDirectory(s.rdb, s.now)
-	}
+	s.lanes = registry.NewDirectory(s.rdb, s.now)
 	return s
 }
 

@@ -85,7 +85,8 @@ func inverse(r result) (map[string]string, string) {
 	}
 	kind, ok := kinds.Of(r.Request.Task)
 	if !ok || !kind.Restores() {
-		return nil, fmt.Sprintf(whyKind, kindOf(r.Request.Task))
+		_, name := r.Request.Task.Lane()
+		return nil, fmt.Sprintf(whyKind, name)
 	}
 	set := map[string]string{}
 	for _, f := range q.fields {
@@ -213,15 +214,10 @@ func (s *Service) Undo(ctx context.Context, id string, draft Draft) (Run, error)
 func (u Undone) row() (Row, error) {
 	kind, _ := kinds.Of(u.Request.Task)
 	tenant, _ := u.Request.Task.Lane()
-	task, err := kind.Restore(tenant, u.key(), u.Set)
+	target, _ := kinds.Change(u.Request.Task, "")
+	task, err := kind.Restore(tenant, target.Key, u.Set)
 	if err != nil {
 		return Row{}, fmt.Errorf("row %d: %w", u.Number, err)
 	}
 	return Row{Line: u.Line, Of: u.Number, Request: tasks.Request{Task: task, Options: tasks.Options{Urgent: u.Request.Options.Urgent}}}, nil
-}
-
-// key is the key of the row's target within its organisation.
-func (u Undone) key() string {
-	target, _ := kinds.Change(u.Request.Task, "")
-	return target.Key
 }
