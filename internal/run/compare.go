@@ -29,7 +29,7 @@ func (b *block) first() int { return b.number*blockRows + 1 }
 
 // span returns the numbers of the blocks from one on, before another.
 func span(from, to int) []int {
-	numbers := make([]int, to-from)
+	numbers := make([]int, max(0, to-from))
 	for i := range numbers {
 		numbers[i] = from + i
 	}

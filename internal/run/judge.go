@@ -130,7 +130,6 @@ func (t *turn) finish(ctx context.Context) (bool, error) {
 			lost[q.laneName()] = append(lost[q.laneName()], q.number)
 		case OutcomeOpen:
 			return false, nil
-		default:
 		}
 		outcomes[o]++
 	}

@@ -18,14 +18,13 @@ func (t *turn) prepare(ctx context.Context) error {
 		t.ready.Counts = maps.Clone(t.run.Plan.Counts)
 	}
 	for t.ready.Blocks < all && ctx.Err() == nil {
-		from, to := t.ready.Blocks, min(t.ready.Blocks+blocksTogether, all)
-		if err := t.prepareBlocks(ctx, from, to); err != nil {
+		to := min(t.ready.Blocks+blocksTogether, all)
+		if err := t.prepareBlocks(ctx, t.ready.Blocks, to); err != nil {
 			return err
 		}
-		if to < all {
-			continue
+		if to == all {
+			t.log.Debug("run compared again", "run", t.head.id, "rows", t.head.rows())
 		}
-		t.log.Debug("run compared again", "run", t.head.id, "rows", t.head.rows())
 	}
 	return ctx.Err()
 }
@@ -35,17 +34,17 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 	if err != nil {
 		return err
 	}
-	next := t.ready
-	next.Blocks, next.Counts, next.Canary = to, maps.Clone(t.ready.Counts), slices.Clone(t.ready.Canary)
-	next.Chats = slices.Clone(t.ready.Chats)
+	t.ready.Blocks = to // if it cannot be saved, the turn ends
 	u := update{}
 	for _, b := range blocks {
-		before := slices.Clone(b.plans)
+		for _, q := range b.rows { // count counts them as they are then
+			t.ready.Counts[q.plan.decision()]--
+		}
 		changed, err := t.recompare(ctx, b)
 		if err != nil {
 			return err
 		}
-		t.count(b, before, &next)
+		t.count(b)
 		if !changed {
 			continue
 		}
@@ -54,37 +53,32 @@ func (t *turn) prepareBlocks(ctx context.Context, from, to int) error {
 		}
 	}
 	u.set = map[string]string{
-		fieldPrepared: text(next), fieldProgress: fmt.Sprintf(saysCompared, min(to*blockRows, t.head.rows()), t.head.rows()),
+		fieldPrepared: text(t.ready), fieldProgress: fmt.Sprintf(saysCompared, min(to*blockRows, t.head.rows()), t.head.rows()),
 	}
-	if err := t.save(ctx, u); err != nil {
-		return err
-	}
-	t.ready = next
-	return nil
+	return t.save(ctx, u)
 }
 
-// count counts the decisions of a block that changed, and notes the rows of the canary.
-func (t *turn) count(b *block, before []planRecord, next *readiness) {
-	size := t.run.Settings.canary()
-	for i, q := range b.rows {
-		rec := q.plan
-		next.Counts[before[i].decision()]--
-		next.Counts[rec.decision()]++
-		if rec.decision() == RowUnchanged {
-			next.Equal++
+// count counts the decisions of a block, and notes the rows of the canary.
+func (t *turn) count(b *block) {
+	size, ready := t.run.Settings.canary(), &t.ready
+	for _, q := range b.rows {
+		d := q.plan.decision()
+		ready.Counts[d]++
+		if d == RowUnchanged {
+			ready.Equal++
 		}
-		if !rec.decision().Calls() || next.Full || q.Request.Options.At.After(t.now()) {
+		if !d.Calls() || ready.Full || q.Request.Options.At.After(t.now()) {
 			continue
 		}
 		if t.run.Settings.CanaryChats {
 			chat := chatOf(q.Request.Task)
-			if slices.Contains(next.Chats, chat) {
+			if slices.Contains(ready.Chats, chat) {
 				continue
 			}
-			next.Chats = append(next.Chats, chat)
+			ready.Chats = append(ready.Chats, chat)
 		}
-		if next.Full = len(next.Canary) >= size; !next.Full {
-			next.Canary = append(next.Canary, q.number)
+		if ready.Full = len(ready.Canary) >= size; !ready.Full {
+			ready.Canary = append(ready.Canary, q.number)
 		}
 	}
 }

@@ -72,7 +72,6 @@ func (p *progress) became(q request) Outcome {
 			return OutcomeUnchanged
 		}
 		result = 0
-	case RowChange, RowNew:
 	}
 	if o, known := byResult[result]; known {
 		return o

@@ -214,7 +214,6 @@ func (e *StateError) next() string {
 		if e.Event == string(eventPlan) {
 			return "; rollcall run watch " + e.ID + " shows it"
 		}
-	case StateUploading, StatePlanned, StateHeld:
 	}
 	return ""
 }

@@ -55,8 +55,6 @@ const (
 	fieldRevisions = "revisions" // JSON: the revision of its rows, by organisation/API
 	fieldFeeder    = "feeder"    // token of the worker that feeds the run
 	fieldPrepared  = "prepared"  // blocks that were compared again after the run was applied
-	fieldCounts    = "counts"    // JSON: rows by decision, since the run was applied
-	fieldCanary    = "canary"    // number of the last row of the canary; 0: none
 	fieldChatsFed  = "chatsfed"  // 1: the rows of a canary of chats were fed
 	fieldPassed    = "passed"    // 1: the canary has ended well
 	fieldJudged    = "judged"    // JSON: what had ended and failed when somebody resumed the run

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 
 	"rollcall/internal/ledger"
 )
@@ -41,11 +42,14 @@ func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2
 // It goes on after a damaged block. A reader that stops early costs little: it reads 1 block first, then 2, 4, 8 and 16.
 func (s *Service) walk(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[request, error] {
 	return func(yield func(request, error) bool) {
-		all, together := blocksOf(h.rows()), 1
-		for from := max(after, 0) / blockRows; from < all; together = min(2*together, blocksTogether) {
-			var numbers []int
-			numbers, from = nextBlocks(from, all, together, skip)
-			blocks, err := s.blocks(ctx, h.id, numbers, true)
+		numbers := span(max(after, 0)/blockRows, blocksOf(h.rows()))
+		if skip != nil {
+			numbers = slices.DeleteFunc(numbers, skip)
+		}
+		for together := 1; len(numbers) > 0; together = min(2*together, blocksTogether) {
+			next := numbers[:min(together, len(numbers))]
+			numbers = numbers[len(next):]
+			blocks, err := s.blocks(ctx, h.id, next, true)
 			if err != nil {
 				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(request{}, err) {
 					continue
@@ -63,15 +67,4 @@ func (s *Service) walk(ctx context.Context, h *head, after int, skip func(block 
 			}
 		}
 	}
-}
-
-// nextBlocks returns the next blocks of a run that are not skipped, at most so many, and where
-// those after them begin.
-func nextBlocks(from, all, most int, skip func(block int) bool) (numbers []int, next int) {
-	for ; from < all && len(numbers) < most; from++ {
-		if skip == nil || !skip(from) {
-			numbers = append(numbers, from)
-		}
-	}
-	return numbers, from
 }
