@@ -12,12 +12,12 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// amend passes all rows of a plan by change, which returns whether it changed one, stores
-// the blocks that changed, and returns the totals of all.
-func (s *Service) amend(ctx context.Context, id, token string, all int, change func(number int, rec *planRecord) bool) (*totals, error) {
+// amend passes all rows of a plan that are neither excluded nor impossible by change, which
+// returns whether it changed one, stores the blocks that changed, and returns the totals of all.
+func (s *Service) amend(ctx context.Context, h *head, token string, change func(number int, rec *planRecord) bool) (*totals, error) {
 	t := newTotals()
-	for numbers := range slices.Chunk(span(0, all), blocksTogether) {
-		blocks, err := s.blocks(ctx, id, numbers, true)
+	for numbers := range slices.Chunk(span(0, blocksOf(h.rows())), blocksTogether) {
+		blocks, err := s.blocks(ctx, h.id, numbers, true)
 		if err != nil {
 			return nil, err
 		}
@@ -25,18 +25,20 @@ func (s *Service) amend(ctx context.Context, id, token string, all int, change f
 		for _, b := range blocks {
 			changed := false
 			for _, q := range b.rows {
-				changed = change(q.number, q.plan) || changed
+				if d := q.plan.decision(); d != RowExcluded && d != RowImpossible {
+					changed = change(q.number, q.plan) || changed
+				}
 			}
 			packed, err := t.count(b)
 			if err != nil {
 				return nil, err
 			}
 			if changed {
-				u.blocks[planKey(id, b.number)] = packed
+				u.blocks[planKey(h.id, b.number)] = packed
 			}
 		}
 		if len(u.blocks) > 0 {
-			if err := s.write(ctx, id, u); err != nil {
+			if err := s.write(ctx, h.id, u); err != nil {
 				return nil, err
 			}
 		}

@@ -227,8 +227,8 @@ func (s *Service) InspectShared(ctx context.Context) ([]ledger.Damage, error) {
 		keys = append(keys, ledger.KeyType(t))
 	}
 	var ids []string
-	for _, id := range slices.Sorted(slices.Values(append(applied, newest...))) {
-		if validID(id) && (len(ids) == 0 || ids[len(ids)-1] != id) {
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(applied, newest...)))) {
+		if validID(id) {
 			ids = append(ids, id)
 			keys = append(keys, ledger.KeyType{Key: backlog.Key(Queue, "t:"+id), Type: "hash"})
 		}

@@ -62,8 +62,7 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 	if err := p.readOthers(ctx); err != nil {
 		return Run{}, err
 	}
-	all := blocksOf(h.rows())
-	for numbers := range slices.Chunk(span(0, all), blocksTogether) {
+	for numbers := range slices.Chunk(span(0, blocksOf(h.rows())), blocksTogether) {
 		if err := p.pass(ctx, numbers); err != nil {
 			return Run{}, raced(id, err)
 		}
@@ -71,7 +70,7 @@ func (s *Service) Plan(ctx context.Context, id string, progress func(done, of in
 			progress(len(p.lines), h.rows())
 		}
 	}
-	if err := p.settleLate(ctx, all); err != nil {
+	if err := p.settleLate(ctx); err != nil {
 		return Run{}, raced(id, err)
 	}
 	return s.conclude(ctx, id, p.token, p.totals, p.newest)
@@ -226,18 +225,17 @@ func (p *planner) twin(rec *planRecord, q request, f ledger.Field) {
 func (p *planner) place(w wanted) string { return place(int(w.row), int(p.lines[w.row-1])) }
 
 // settleLate corrects rows that later rows contradict, and sums up again.
-func (p *planner) settleLate(ctx context.Context, all int) error {
+func (p *planner) settleLate(ctx context.Context) error {
 	if len(p.late) == 0 {
 		return nil
 	}
 	var err error
-	p.totals, err = p.service.amend(ctx, p.head.id, p.token, all, func(number int, rec *planRecord) bool {
+	p.totals, err = p.service.amend(ctx, p.head, p.token, func(number int, rec *planRecord) bool {
 		why, conflict := p.late[number]
-		if !conflict || rec.decision() == RowImpossible || rec.decision() == RowExcluded {
-			return false
+		if conflict {
+			*rec = decided(RowConflict, why)
 		}
-		*rec = decided(RowConflict, why)
-		return true
+		return conflict
 	})
 	return err
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -231,13 +230,9 @@ func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int)
 		if err := h.judgeRows(numbers); err != nil {
 			return update{}, err
 		}
-		list, err := json.Marshal(slices.Sorted(maps.Keys(all)))
-		if err != nil {
-			return update{}, err
-		}
 		return update{
 			set:    map[string]string{fieldPlanner: token, fieldDigest: "", fieldLeftOutOf: of},
-			blocks: map[string][]byte{excludedKey(id): list},
+			blocks: map[string][]byte{excludedKey(id): []byte(text(slices.Sorted(maps.Keys(all))))},
 		}, nil
 	})
 	if err != nil {
@@ -246,12 +241,11 @@ func (s *Service) Exclude(ctx context.Context, id, digest string, numbers []int)
 	if done {
 		return h.view(), nil
 	}
-	t, err := s.amend(ctx, id, token, blocksOf(h.rows()), func(number int, rec *planRecord) bool {
-		if !all[number] || rec.decision() == RowExcluded || rec.decision() == RowImpossible {
-			return false
+	t, err := s.amend(ctx, h, token, func(number int, rec *planRecord) bool {
+		if all[number] {
+			rec.exclude()
 		}
-		rec.exclude()
-		return true
+		return all[number]
 	})
 	if err != nil {
 		return Run{}, raced(id, err)
