@@ -39,7 +39,8 @@ func (s *Service) RowsAfter(ctx context.Context, id string, after int) iter.Seq2
 }
 
 // walk reads the rows of a planned run after a row, without blocks that skip names; nil: all.
-// It goes on after a damaged block. A reader that stops early costs little: it reads 1 block first, then 2, 4, 8 and 16.
+// It goes on after a damaged block. A reader that stops early costs little: it reads 1 block
+// first, then 2, 4, 8 and 16.
 func (s *Service) walk(ctx context.Context, h *head, after int, skip func(block int) bool) iter.Seq2[request, error] {
 	return func(yield func(request, error) bool) {
 		numbers := span(max(after, 0)/blockRows, blocksOf(h.rows()))
