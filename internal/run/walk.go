@@ -52,12 +52,10 @@ func (s *Service) walk(ctx context.Context, h *head, after int, skip func(block 
 			numbers = numbers[len(next):]
 			blocks, err := s.blocks(ctx, h.id, next, true)
 			if err != nil {
-				if _, damaged := errors.AsType[*ledger.DamagedError](err); damaged && yield(request{}, err) {
-					continue
-				} else if !damaged {
-					yield(request{}, err)
+				if _, damaged := errors.AsType[*ledger.DamagedError](err); !yield(request{}, err) || !damaged {
+					return
 				}
-				return
+				continue
 			}
 			for _, b := range blocks {
 				for _, q := range b.rows {
