@@ -35,8 +35,12 @@ func (u *UI) deadRoutes() {
 		return audit.Event{Level: audit.Lane, Name: q.Get("lane"), Reason: "the dead letter of task " + q.Get("id") + " on the operations page"}
 	}, u.deadTaskPage)
 	u.handle("GET /dead-letters/confirm", access.Operator, u.deadConfirmPage)
-	u.handle("POST /dead-letters/replay", access.Operator, u.deadReplay)
-	u.handle("POST /dead-letters/discard", access.Operator, u.deadDiscard)
+	for _, s := range []settling{
+		{"replay", deadletter.Replayed, u.dead.Replay},
+		{"discard", deadletter.Discarded, u.dead.Discard},
+	} {
+		u.handle("POST /dead-letters/"+s.action, access.Operator, func(r *request) (view, error) { return u.settleDead(r, s) })
+	}
 	u.handle("POST /dead-letters/correct", access.Operator, u.deadCorrect)
 }
 
@@ -135,7 +139,6 @@ type deadList struct {
 	Kinds          []option
 	Tenants        []string
 	Previous, Next string // addresses; empty: none
-	Closed         bool
 }
 
 // option is one of those of a select.

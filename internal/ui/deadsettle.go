@@ -53,31 +53,28 @@ func (u *UI) deadConfirmPage(r *request) (view, error) {
 	return show("dead_confirm.html", title, page).styled(moreCSS), nil
 }
 
-func (u *UI) deadReplay(r *request) (view, error) {
-	return u.settleDead(r, deadletter.Replayed, u.dead.Replay)
+// settling is a way to settle dead letters.
+type settling struct {
+	action  string // the last part of its address
+	outcome deadletter.Outcome
+	do      func(context.Context, []ledger.DeadLetter) []deadletter.Settled
 }
-
-func (u *UI) deadDiscard(r *request) (view, error) {
-	return u.settleDead(r, deadletter.Discarded, u.dead.Discard)
-}
-
-type settling func(context.Context, []ledger.DeadLetter) []deadletter.Settled
 
 // settleDead settles one dead letter, or all of a cause that the user has confirmed.
-func (u *UI) settleDead(r *request, outcome deadletter.Outcome, do settling) (view, error) {
-	reason, err := r.reason(outcome == deadletter.Discarded)
+func (u *UI) settleDead(r *request, s settling) (view, error) {
+	reason, err := r.reason(s.outcome == deadletter.Discarded)
 	if err != nil {
 		return view{}, err
 	}
 	if r.PostForm.Has("id") {
-		return u.settleOne(r, outcome, do, reason)
+		return u.settleOne(r, s, reason)
 	}
 	us, err := strconv.ParseInt(r.PostFormValue("until"), 10, 64)
 	if err != nil {
 		return view{}, &userError{key: "error.form", status: 400}
 	}
 	c, until := causeOf(r.PostForm), time.UnixMicro(us)
-	done, err := u.settleAll(r, c, until, outcome, do, reason)
+	done, err := u.settleAll(r, s, c, until, reason)
 	if err != nil {
 		return view{}, err
 	}
@@ -89,17 +86,18 @@ func (u *UI) settleDead(r *request, outcome deadletter.Outcome, do settling) (vi
 	if left > 0 {
 		back = causeAddress(c)
 	}
-	counts := []any{num(done.counts[outcome]), num(done.counts[deadletter.Underway]), num(done.counts[deadletter.Refused]), num(done.counts[deadletter.Failed]), done.why}
+	settled, underway := done.counts[s.outcome], done.counts[deadletter.Underway]
+	refused, failed := done.counts[deadletter.Refused], done.counts[deadletter.Failed]
 	switch {
 	case done.unfinished:
 		q := causeQuery(c)
 		q.Set("until", r.PostFormValue("until"))
-		q.Set("do", map[deadletter.Outcome]string{deadletter.Replayed: "replay", deadletter.Discarded: "discard"}[outcome])
-		return seeOther("/dead-letters/confirm?"+q.Encode(), "dead.settled.more", num(done.counts[outcome])), nil
-	case done.counts[deadletter.Refused]+done.counts[deadletter.Failed] > 0:
-		return seeOther(back, "dead."+string(outcome)+".some", counts...), nil
+		q.Set("do", s.action)
+		return seeOther("/dead-letters/confirm?"+q.Encode(), "dead.settled.more", num(settled)), nil
+	case refused+failed > 0:
+		return seeOther(back, "dead."+string(s.outcome)+".some", num(settled), num(underway), num(refused), num(failed), done.why), nil
 	}
-	return seeOther(back, "dead."+string(outcome)+".all", num(done.counts[outcome]+done.counts[deadletter.Underway])), nil
+	return seeOther(back, "dead."+string(s.outcome)+".all", num(settled+underway)), nil
 }
 
 // settledAll is what became of the dead letters of a cause.
@@ -111,7 +109,7 @@ type settledAll struct {
 
 // settleAll settles the dead letters of a cause that died until a time, for settleFor at most.
 // Dead letters are settled a page at a time, so a stop in between loses nothing.
-func (u *UI) settleAll(r *request, c deadletter.LaneCause, until time.Time, outcome deadletter.Outcome, do settling, reason string) (settledAll, error) {
+func (u *UI) settleAll(r *request, s settling, c deadletter.LaneCause, until time.Time, reason string) (settledAll, error) {
 	tenant, kind, _ := strings.Cut(c.Lane, ".")
 	f := deadletter.Filter{Tenant: tenant, Kind: tasks.Kind(kind), Class: c.Class, Code: c.Code, ByCause: true, Until: until}
 	done, begun := settledAll{counts: map[deadletter.Outcome]int{}}, time.Now()
@@ -121,12 +119,12 @@ func (u *UI) settleAll(r *request, c deadletter.LaneCause, until time.Time, outc
 			done.unfinished = true
 			return errEnough
 		}
-		settled := do(r.Context(), dead)
+		settled := s.do(r.Context(), dead)
 		noted.Add(settled)
-		for _, s := range settled {
-			done.counts[s.Outcome]++
-			if s.Err != nil && done.why == "" {
-				done.why = privacy.Redact(s.Err.Error(), deadletter.Words(s.DeadLetter))
+		for _, one := range settled {
+			done.counts[one.Outcome]++
+			if one.Err != nil && done.why == "" {
+				done.why = privacy.Redact(one.Err.Error(), deadletter.Words(one.DeadLetter))
 			}
 		}
 		if settled[len(settled)-1].Outcome == deadletter.Failed { // so would the others
@@ -134,9 +132,7 @@ func (u *UI) settleAll(r *request, c deadletter.LaneCause, until time.Time, outc
 		}
 		return r.Context().Err()
 	})
-	if failed := u.dead.Note(r.Context(), outcome, noted, reason, r.User.By()); failed != nil {
-		u.log.Warn("change on a page not among the events", "user", r.User.Name, "action", "dead."+string(outcome), "err", failed)
-	}
+	u.noteSettled(r, s.outcome, noted, reason)
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -145,29 +141,33 @@ func (u *UI) settleAll(r *request, c deadletter.LaneCause, until time.Time, outc
 
 var errEnough = errors.New("enough")
 
-func (u *UI) settleOne(r *request, outcome deadletter.Outcome, do settling, reason string) (view, error) {
+func (u *UI) settleOne(r *request, s settling, reason string) (view, error) {
 	d, err := u.deadIn(r.Context(), r.PostForm)
 	if err != nil {
 		return view{}, err
 	}
-	settled := do(r.Context(), []ledger.DeadLetter{d})[0]
+	settled := s.do(r.Context(), []ledger.DeadLetter{d})[0]
 	switch settled.Outcome {
 	case deadletter.Refused:
-		return seeOther(taskAddress(d), "dead.refused", privacy.Redact(settled.Err.Error(), deadletter.Words(d))), nil
+		return seeOther(deadAddress(d.Lane, d.ID), "dead.refused", privacy.Redact(settled.Err.Error(), deadletter.Words(d))), nil
 	case deadletter.Failed:
 		return view{}, settled.Err
 	case deadletter.Underway:
 		return u.afterOne(r, d, "dead.underway"), nil
 	case deadletter.Replayed, deadletter.Discarded:
 	}
-	u.noteSettled(r, outcome, []deadletter.Settled{settled}, reason)
-	return u.afterOne(r, d, "dead."+string(outcome)+".one"), nil
+	u.noteSettled(r, s.outcome, countsOf(settled), reason)
+	return u.afterOne(r, d, "dead."+string(s.outcome)+".one"), nil
+}
+
+func countsOf(settled ...deadletter.Settled) deadletter.Counts {
+	counts := deadletter.Counts{}
+	counts.Add(settled)
+	return counts
 }
 
 // noteSettled adds the event of dead letters that were settled.
-func (u *UI) noteSettled(r *request, outcome deadletter.Outcome, settled []deadletter.Settled, reason string) {
-	counts := deadletter.Counts{}
-	counts.Add(settled)
+func (u *UI) noteSettled(r *request, outcome deadletter.Outcome, counts deadletter.Counts, reason string) {
 	if err := u.dead.Note(r.Context(), outcome, counts, reason, r.User.By()); err != nil {
 		u.log.Warn("change on a page not among the events", "user", r.User.Name, "action", "dead."+string(outcome), "err", err)
 	}

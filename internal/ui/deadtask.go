@@ -3,7 +3,6 @@ package ui
 import (
 	"errors"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -121,7 +120,7 @@ func (u *UI) deadCorrect(r *request) (view, error) {
 		return view{}, settled.Err
 	case deadletter.Underway, deadletter.Replayed, deadletter.Discarded:
 	}
-	u.noteSettled(r, deadletter.Replayed, []deadletter.Settled{settled}, "corrected: "+strings.Join(changed, ", "))
+	u.noteSettled(r, deadletter.Replayed, countsOf(settled), "corrected: "+strings.Join(changed, ", "))
 	return u.afterOne(r, d, "dead.correct.done", settled.TaskID), nil
 }
 
@@ -133,9 +132,4 @@ func (u *UI) afterOne(r *request, d ledger.DeadLetter, notice string, args ...an
 		return seeOther("/dead-letters", notice, args...)
 	}
 	return seeOther(causeAddress(c), notice, args...)
-}
-
-// taskAddress is the address of the page of a dead letter.
-func taskAddress(d ledger.DeadLetter) string {
-	return "/dead-letters/task?" + url.Values{"lane": {d.Lane}, "id": {d.ID}}.Encode()
 }
