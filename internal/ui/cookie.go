@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,8 +21,6 @@ const (
 	// longestNotice bounds the arguments of a notice, in bytes: a cookie has 4 KB.
 	longestNotice = 2000
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 func (u *UI) setCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the browser has TLS

@@ -73,9 +73,6 @@ func (r *request) scopesOf(s *overview.State) []option {
 	return all
 }
 
-// longestReason bounds the reason of a hold, in bytes.
-const longestReason = 500
-
 // holdLane puts a scope on hold. The hold is its own event in the audit log.
 func (u *UI) holdLane(r *request) (view, error) {
 	scope, ok := hold.ParseScope(strings.TrimSpace(r.PostFormValue("scope")))
@@ -87,7 +84,7 @@ func (u *UI) holdLane(r *request) (view, error) {
 		return view{}, &userError{key: "hold.scope"}
 	}
 	reason := strings.TrimSpace(r.PostFormValue("reason"))
-	if reason == "" || len(reason) > longestReason {
+	if reason == "" || len(reason) > mostReason {
 		return view{}, &userError{key: "hold.reason"}
 	}
 	now := u.now()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"rollcall/internal/access"
@@ -77,7 +78,7 @@ func (u *UI) enter(w http.ResponseWriter, hr *http.Request) {
 		v := show("login.html", "login.title", nil)
 		v.status, form.Problem = http.StatusUnauthorized, r.t("login.wrong")
 		if is && wrong.Wait > 0 {
-			w.Header().Set("Retry-After", itoa(wrong.Seconds()))
+			w.Header().Set("Retry-After", strconv.Itoa(wrong.Seconds()))
 			v.status, form.Problem = http.StatusTooManyRequests, r.t("login.wait", wrong.Seconds())
 		}
 		v.data = form

@@ -9,16 +9,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// moreRoutes registers the pages of dead letters, search, targets, schedules and the audit log.
-func (u *UI) moreRoutes() {
-	u.deadRoutes()
-	u.searchRoutes()
-	u.targetRoutes()
-	u.scheduleRoutes()
-	u.auditRoutes()
-}
-
-// moreCSS is the style sheet of these pages.
+// moreCSS is the style sheet of the pages of dead letters, search, targets, schedules and the
+// audit log.
 const moreCSS = "more.css"
 
 // maskedPage is a page with names or ids of people, which are masked unless personal.

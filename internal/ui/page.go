@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -195,7 +196,7 @@ func (u *UI) admit(w http.ResponseWriter, hr *http.Request) (*request, bool) {
 		}
 		http.Redirect(w, hr, to, http.StatusSeeOther)
 	case is && wrong.Wait > 0:
-		w.Header().Set("Retry-After", itoa(wrong.Seconds()))
+		w.Header().Set("Retry-After", strconv.Itoa(wrong.Seconds()))
 		u.fail(r, &userError{key: "login.wait", args: []any{wrong.Seconds()}, status: http.StatusTooManyRequests})
 	case is:
 		w.Header().Set("WWW-Authenticate", `Basic realm="rollcall", charset="UTF-8"`)

@@ -51,8 +51,8 @@ func steps() []step {
 // given is the reason that the user wrote.
 func (r *request) given() string {
 	text := strings.TrimSpace(r.PostFormValue("reason"))
-	if len(text) > longestReason {
-		text = strings.ToValidUTF8(text[:longestReason], "")
+	if len(text) > mostReason {
+		text = strings.ToValidUTF8(text[:mostReason], "")
 	}
 	return text
 }

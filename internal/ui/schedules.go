@@ -66,7 +66,7 @@ func (r *request) tickView(p schedule.Past) tickView {
 }
 
 func (r *request) scheduleView(i schedule.Info) scheduleView {
-	v := scheduleView{Info: i, Address: "/schedules/" + url.PathEscape(i.Name)}
+	v := scheduleView{Info: i, Address: scheduleAddress(i.Name)}
 	if i.Last != nil {
 		tick := r.tickView(*i.Last)
 		v.Tick = &tick

@@ -104,10 +104,12 @@ func New(cfg Config) *UI {
 	u.renderers = newRenderers(u.newRenderer)
 	u.loginRoutes()
 	u.nowRoutes()
-
 	u.runsRoutes()
-
-	u.moreRoutes()
+	u.deadRoutes()
+	u.searchRoutes()
+	u.targetRoutes()
+	u.scheduleRoutes()
+	u.auditRoutes()
 
 	static, _ := fs.Sub(files, "static") // it is embedded
 	u.mux.Handle("GET /static/", cached(http.StripPrefix("/static/", http.FileServerFS(static))))
