@@ -31,7 +31,7 @@ type sourceText struct{ Name, Text string }
 type auditView struct {
 	Rows   []eventView
 	Query  audit.Query
-	Events []option
+	Events []choice
 	Next   string
 	First  string
 }
@@ -53,7 +53,7 @@ func (u *UI) auditPage(r *request) (view, error) {
 		page.Rows = append(page.Rows, r.event(e))
 	}
 	for _, subject := range eventSubjects {
-		page.Events = append(page.Events, option{subject + ".", r.named("subject."+subject, subject), page.Query.Event == subject+"."})
+		page.Events = append(page.Events, choice{subject + ".", r.named("subject."+subject, subject), page.Query.Event == subject+"."})
 	}
 	link := func(from string) string {
 		to := url.Values{}

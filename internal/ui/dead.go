@@ -13,7 +13,6 @@ import (
 	"rollcall/internal/advice"
 	"rollcall/internal/audit"
 	"rollcall/internal/deadletter"
-	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/outcome"
 	"rollcall/tasks"
@@ -135,16 +134,10 @@ type deadList struct {
 	Total, Causes  int64
 	Rows           []causeView
 	Filter         deadletter.Filter
-	Classes        []option
-	Kinds          []option
-	Tenants        []string
+	Classes        []choice
+	Kinds          []choice
+	Tenants        []choice
 	Previous, Next string // addresses; empty: none
-}
-
-// option is one of those of a select.
-type option struct {
-	Value, Name string
-	Chosen      bool
 }
 
 func (u *UI) deadPage(r *request) (view, error) {
@@ -156,22 +149,20 @@ func (u *UI) deadPage(r *request) (view, error) {
 	}
 	list := deadList{Filter: f}
 	for _, class := range outcome.OfDeadLetters() {
-		list.Classes = append(list.Classes, option{string(class), r.named("class."+string(class), string(class)), f.Class == string(class)})
+		list.Classes = append(list.Classes, choice{string(class), r.named("class."+string(class), string(class)), f.Class == string(class)})
 	}
-	for _, kind := range kinds.Names() {
-		list.Kinds = append(list.Kinds, option{string(kind), r.kind(kind), f.Kind == kind})
-	}
+	list.Kinds = r.kinds(f.Kind)
+	var tenants []string
 	var chosen []deadletter.LaneCause
 	for _, c := range all {
 		tenant, kind, _ := strings.Cut(c.Lane, ".")
-		list.Tenants = append(list.Tenants, tenant)
+		tenants = append(tenants, tenant)
 		if (f.Tenant == "" || f.Tenant == tenant) && (f.Kind == "" || string(f.Kind) == kind) && (f.Class == "" || f.Class == c.Class) {
 			chosen = append(chosen, c)
 			list.Total += c.DeadLetters
 		}
 	}
-	slices.Sort(list.Tenants)
-	list.Tenants, list.Causes = slices.Compact(list.Tenants), int64(len(chosen))
+	list.Tenants, list.Causes = choices(tenants, f.Tenant), int64(len(chosen))
 	from := pageStart(q.Get("from"), len(chosen))
 	to := min(from+causesOnPage, len(chosen))
 	list.Previous, list.Next = pageLinks("/dead-letters", q, from, to, len(chosen), causesOnPage)

@@ -45,7 +45,7 @@ const mostScopes = 200
 
 // scopesOf lists what a person can hold: lanes, tenants and organisations. More than mostScopes
 // are none.
-func (r *request) scopesOf(s *overview.State) []option {
+func (r *request) scopesOf(s *overview.State) []choice {
 	found := map[hold.Scope]bool{}
 	for _, l := range s.Lanes.Lanes {
 		for _, scope := range l.Scopes() {
@@ -55,7 +55,7 @@ func (r *request) scopesOf(s *overview.State) []option {
 			return nil
 		}
 	}
-	var all []option
+	var all []choice
 	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation} {
 		for _, l := range s.Lanes.Lanes {
 			for _, scope := range l.Scopes() {
@@ -65,7 +65,7 @@ func (r *request) scopesOf(s *overview.State) []option {
 					if level == hold.Lane {
 						text = scope.Name
 					}
-					all = append(all, option{Value: text, Name: r.scope(scope)})
+					all = append(all, choice{Value: text, Text: r.scope(scope)})
 				}
 			}
 		}

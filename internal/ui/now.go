@@ -26,7 +26,7 @@ type nowData struct {
 	Held   []heldRow
 	Quotas []quotaRow // those that run out first
 	Memory []memoryRow
-	Scopes []option // that a person can hold
+	Scopes []choice // that a person can hold
 	Waits  int64
 	Dead   int64
 	Old    bool // the state is older than the page

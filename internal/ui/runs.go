@@ -106,6 +106,15 @@ type choice struct {
 	Chosen      bool
 }
 
+// choices lists values in their order, each once.
+func choices(values []string, chosen string) []choice {
+	var all []choice
+	for _, value := range slices.Compact(slices.Sorted(slices.Values(values))) {
+		all = append(all, choice{value, value, value == chosen})
+	}
+	return all
+}
+
 // runLine is a run of the list.
 type runLine struct {
 	run.Run

@@ -95,17 +95,12 @@ func (u *UI) newRunForm(r *request) (*newRun, error) {
 	if text := strings.TrimSpace(r.FormValue("canary")); text != "" {
 		f.Canary = text
 	}
-	f.Tenants = []choice{{Text: r.t("runs.new.tenant.file")}}
+	var tenants []string
 	for _, l := range lanes {
-		if !slices.ContainsFunc(f.Tenants, func(c choice) bool { return c.Value == l.Tenant }) {
-			f.Tenants = append(f.Tenants, choice{Value: l.Tenant, Text: l.Tenant, Chosen: l.Tenant == f.Tenant})
-		}
+		tenants = append(tenants, l.Tenant)
 	}
-	slices.SortFunc(f.Tenants[1:], func(a, b choice) int { return strings.Compare(a.Value, b.Value) })
-	f.Kinds = []choice{{Text: r.t("runs.new.kind.file")}}
-	for _, k := range kinds.All() {
-		f.Kinds = append(f.Kinds, choice{Value: string(k.Name), Text: r.kind(k.Name), Chosen: string(k.Name) == r.FormValue("kind")})
-	}
+	f.Tenants = append([]choice{{Text: r.t("runs.new.tenant.file")}}, choices(tenants, f.Tenant)...)
+	f.Kinds = append([]choice{{Text: r.t("runs.new.kind.file")}}, r.kinds(tasks.Kind(r.FormValue("kind")))...)
 	f.Encodings = []choice{{Text: r.t("runs.new.encoding.auto")}}
 	for _, name := range table.Encodings() {
 		f.Encodings = append(f.Encodings, choice{Value: name, Text: strings.ToUpper(name), Chosen: name == r.FormValue("encoding")})
@@ -128,6 +123,15 @@ func (r *request) kind(name tasks.Kind) string {
 		return k.Label.Chinese
 	}
 	return k.Label.English
+}
+
+// kinds lists the kinds of task.
+func (r *request) kinds(chosen tasks.Kind) []choice {
+	var all []choice
+	for _, kind := range kinds.Names() {
+		all = append(all, choice{string(kind), r.kind(kind), kind == chosen})
+	}
+	return all
 }
 
 // draft is the run that the form describes.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"rollcall/internal/audit"
-	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
 	"rollcall/internal/registry"
@@ -45,8 +44,8 @@ type foundTarget struct {
 type foundPage struct {
 	Query         string
 	Organisation  string
-	Organisations []string
-	Kinds         []option
+	Organisations []choice
+	Kinds         []choice
 	Rows          []foundTarget
 	Searched      bool
 	Read          int    // targets, rounded to the steps
@@ -94,15 +93,12 @@ func (u *UI) searchPage(r *request, personal bool) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
+	var organisations []string
 	for _, l := range lanes {
-		page.Organisations = append(page.Organisations, l.Organisation)
+		organisations = append(organisations, l.Organisation)
 	}
-	slices.Sort(page.Organisations)
-	page.Organisations = slices.Compact(page.Organisations)
 	kind := tasks.Kind(q.Get("kind"))
-	for _, k := range kinds.Names() {
-		page.Kinds = append(page.Kinds, option{string(k), r.kind(k), k == kind})
-	}
+	page.Organisations, page.Kinds = choices(organisations, page.Organisation), r.kinds(kind)
 	apis := registry.APIs(slices.DeleteFunc(lanes, func(l registry.Lane) bool {
 		return page.Organisation != "" && page.Organisation != l.Organisation || kind != "" && kind != l.Kind
 	}))
