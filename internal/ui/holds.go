@@ -22,19 +22,19 @@ type heldRow struct {
 	Evidence string // what the platform answered; empty: nothing
 	Next     string // when it is probed or ends
 	Todo     string
-	Class    string // of the badge
-	Probes   bool   // a probe can end it
-	Forced   bool   // a release ends it without a probe or before its time
+	Badge    badge // its class
+	Probes   bool  // a probe can end it
+	Forced   bool  // a release ends it without a probe or before its time
 }
 
 func (r *request) heldRow(h overview.Held) heldRow {
 	row := heldRow{
 		Held: h, ID: h.ID(), Where: r.scope(h.Scope), Next: r.holdNext(h.Hold), Todo: r.holdTodo(h.Hold),
-		Evidence: r.evidence(h.Seen), Class: "bad", Probes: h.Probe != hold.ByTime,
+		Evidence: r.evidence(h.Seen), Badge: badge{"bad", r.t("class." + string(h.Class))}, Probes: h.Probe != hold.ByTime,
 	}
 	row.Detail, _, _ = strings.Cut(h.Reason, todoMark)
 	if h.Bulk || h.Class == hold.Operator {
-		row.Class = "warn"
+		row.Badge.Class = "warn"
 	}
 	row.Forced = h.Class != hold.Operator && h.Class != hold.Quota
 	return row

@@ -44,8 +44,7 @@ type laneRow struct {
 
 	Spark spark
 	ETA   string
-	Class string // of the badge: ok, warn or bad
-	Badge string
+	Badge badge // its state
 	Dead  int64
 }
 
@@ -81,9 +80,9 @@ func (r *request) nowData(state *overview.State, all bool) nowData {
 		if len(data.Rows) >= mostRows && !all {
 			continue
 		}
-		row := laneRow{Lane: l, Spark: sparkOf(state.Rates[l.Name()]), ETA: r.eta(l), Dead: dead[l.Name()]}
-		row.Class, row.Badge = r.laneBadge(l)
-		data.Rows = append(data.Rows, row)
+		data.Rows = append(data.Rows, laneRow{
+			Lane: l, Spark: sparkOf(state.Rates[l.Name()]), ETA: r.eta(l), Badge: r.laneBadge(l), Dead: dead[l.Name()],
+		})
 	}
 	for _, h := range state.Holds {
 		data.Held = append(data.Held, r.heldRow(h))
@@ -111,22 +110,22 @@ func (r *request) eta(l overview.Lane) string {
 }
 
 // laneBadge describes the state of a lane in a word or two.
-func (r *request) laneBadge(l overview.Lane) (class, text string) {
+func (r *request) laneBadge(l overview.Lane) badge {
 	switch {
 	case l.Held():
-		return "bad", r.t("now.lane.held")
+		return badge{"bad", r.t("now.lane.held")}
 	case len(l.Holds) > 0:
-		return "warn", r.t("now.lane.bulk")
+		return badge{"warn", r.t("now.lane.bulk")}
 	case l.Unseen:
-		return "bad", r.t("now.lane.unseen")
+		return badge{"bad", r.t("now.lane.unseen")}
 	case l.Paused():
-		return "warn", r.t("now.lane.paused")
+		return badge{"warn", r.t("now.lane.paused")}
 	case l.Pace.Paused > 0:
-		return "warn", r.t("now.lane.slowed", r.duration(l.Pace.Paused))
+		return badge{"warn", r.t("now.lane.slowed", r.duration(l.Pace.Paused))}
 	case l.Pace.Share > 0 && l.Pace.Share < 1:
-		return "warn", r.t("now.lane.share", int(l.Pace.Share*100))
+		return badge{"warn", r.t("now.lane.share", int(l.Pace.Share*100))}
 	}
-	return "ok", r.t("now.lane.ok")
+	return badge{"ok", r.t("now.lane.ok")}
 }
 
 // clock formats a time within a sentence: with its date, unless it is today.

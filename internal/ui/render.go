@@ -116,7 +116,8 @@ func (re *renderer) funcs() template.FuncMap {
 		"static": func(name string) string { return "/static/" + name + "?v=" + re.ui.versions[name] },
 		"zone":   func() string { return zoneName(re.ui.zone, re.ui.now()) },
 		"does":   func(text string) string { return re.r.does(text) },
-		"dict":   dict,
+		"badge":  func(class, text string) badge { return badge{class, text} },
+		"bar":    func(class string, value, most any, label string) bar { return bar{class, value, most, label} },
 	}
 }
 
@@ -202,16 +203,14 @@ func mb(bytes int64) string {
 	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', 1, 64) + " MB"
 }
 
-// dict returns a map of names and values, for a template that needs several.
-func dict(pairs ...any) (map[string]any, error) {
-	if len(pairs)%2 != 0 {
-		return nil, fmt.Errorf("dict: %d arguments", len(pairs))
-	}
-	all := map[string]any{}
-	for i := 0; i < len(pairs); i += 2 {
-		all[fmt.Sprint(pairs[i])] = pairs[i+1]
-	}
-	return all, nil
+// badge is a word in a colour: class ok, warn, bad or quiet.
+type badge struct{ Class, Text string }
+
+// bar is a part of a whole, in the colour of a badge.
+type bar struct {
+	Class      string
+	Value, Max any
+	Label      string
 }
 
 // zoneName names a zone: Asia/Shanghai, or UTC+08:00 for that of the machine.

@@ -126,9 +126,6 @@ type runLine struct {
 	Failed   int
 }
 
-// badge is a word in a colour: class ok, warn, bad or quiet.
-type badge struct{ Class, Text string }
-
 func (u *UI) runsPage(r *request) (view, error) {
 	q := r.URL.Query()
 	list := runsList{State: q.Get("state"), Name: q.Get("name"), Tenant: q.Get("tenant")}

@@ -37,20 +37,20 @@ type scheduleView struct {
 type tickView struct {
 	schedule.Past
 
-	Class, Word string
-	About       string // the result, or why it was not carried out
-	Began       string // how late, and how long it took
+	Badge badge  // its state
+	About string // the result, or why it was not carried out
+	Began string // how late, and how long it took
 }
 
 func (r *request) tickView(p schedule.Past) tickView {
-	v := tickView{Past: p, Class: "ok", Word: r.named("tick."+string(p.State), string(p.State)), About: r.result(p.Result)}
+	v := tickView{Past: p, Badge: badge{"ok", r.named("tick."+string(p.State), string(p.State))}, About: r.result(p.Result)}
 	switch p.State {
 	case schedule.Failed, schedule.Missed, schedule.Deleted:
-		v.Class = "bad"
+		v.Badge.Class = "bad"
 	case schedule.Retrying, schedule.Skipped:
-		v.Class = "warn"
+		v.Badge.Class = "warn"
 	case schedule.Due, schedule.Waiting, schedule.Running:
-		v.Class = "quiet"
+		v.Badge.Class = "quiet"
 	case schedule.Done:
 	}
 	if v.About == "" && p.By == "" {
@@ -105,10 +105,10 @@ type scheduleOne struct {
 type nightView struct {
 	night.Report
 
-	Class, Word string
-	RunAt       string
-	Failures    []failure
-	SetAsideN   int
+	Badge     badge // its state
+	RunAt     string
+	Failures  []failure
+	SetAsideN int
 }
 
 type failure struct {
@@ -117,14 +117,14 @@ type failure struct {
 }
 
 func (r *request) nightView(n night.Report) nightView {
-	v := nightView{Report: n, Class: "ok", Word: r.named("night."+string(n.State), string(n.State))}
+	v := nightView{Report: n, Badge: badge{"ok", r.named("night."+string(n.State), string(n.State))}}
 	switch n.State {
 	case night.StateFailed, night.StateExpired, night.StateStopped:
-		v.Class = "bad"
+		v.Badge.Class = "bad"
 	case night.StateHeld, night.StatePaused, night.StateRejected, night.StateWaiting:
-		v.Class = "warn"
+		v.Badge.Class = "warn"
 	case night.StateSending, night.StateReplaced:
-		v.Class = "quiet"
+		v.Badge.Class = "quiet"
 	case night.StateDone:
 	}
 	if n.Run != "" {

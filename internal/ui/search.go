@@ -34,8 +34,8 @@ func (u *UI) searchRoutes() {
 type foundTarget struct {
 	Key, KindName, Tenant, Organisation string
 	Values                              []string // that were applied
-	State                               string   // applied, waiting, failed, unknown or damaged
-	Dead                                string   // address of the dead letter of the latest change; empty: none
+	State                               badge
+	Dead                                string // address of the dead letter of the latest change; empty: none
 	Confirmed                           time.Time
 	Address                             string
 }
@@ -182,11 +182,13 @@ func (u *UI) fillFound(r *request, page *foundPage, s searched, lanes []registry
 	for _, f := range s.found {
 		row := foundTarget{
 			Key: f.Target.Key, KindName: r.kind(f.lane.Kind), Tenant: f.lane.Tenant, Organisation: f.lane.Organisation,
-			State: stateOf(f.Record), Confirmed: f.Confirmed, Address: sealed.target(f.lane.Tenant, f.lane.Kind, f.Target.Key),
+			Confirmed: f.Confirmed, Address: sealed.target(f.lane.Tenant, f.lane.Kind, f.Target.Key),
 		}
-		if row.Dead = dead[waitsFor(f.Record)]; row.Dead != "" && row.State == "waiting" {
-			row.State = "failed"
+		state := stateOf(f.Record)
+		if row.Dead = dead[waitsFor(f.Record)]; row.Dead != "" && state == "waiting" {
+			state = "failed"
 		}
+		row.State = badge{cmp.Or(map[string]string{"applied": "ok", "waiting": "warn"}[state], "bad"), r.t("search.state." + state)}
 		if !page.Personal {
 			row.Key = privacy.Target(f.lane.Kind, row.Key)
 		}

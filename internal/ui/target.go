@@ -92,8 +92,8 @@ type sourceView struct {
 
 // fieldView is one field of a target.
 type fieldView struct {
-	Name        string
-	Class, Word string
+	Name  string
+	Badge badge
 
 	Wanted      string // "": see WantedKnown
 	WantedKnown bool
@@ -264,7 +264,7 @@ func (r *request) fieldView(x *explain.Target, name string) fieldView {
 	f := x.Record.Fields[name]
 	c := x.ConcludeField(name)
 	v := fieldView{
-		Name: r.named("field."+name, name), Class: wordClass(c.Word), Word: r.t("word." + string(c.Word)),
+		Name: r.named("field."+name, name), Badge: badge{wordClass(c.Word), r.t("word." + string(c.Word))},
 		Pending: f.Latest > f.Applied, Applied: f.Applied != 0, Value: x.Value(name, f.Value), Instead: x.Value(name, f.Wanted),
 	}
 	if f.Latest > 0 {
