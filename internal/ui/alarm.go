@@ -20,22 +20,23 @@ import (
 
 // alarm is a sentence about something that is wrong, and what to do.
 type alarm struct {
-	Class string // bad, warn or quiet
-	What  string
-	Todo  string
-	Link  string // page with more; empty: none
+	What string
+	Todo string
+	Link string // page with more; empty: none
 
 	rank int // the lowest is shown first
 }
 
 // The order of alarms: those that stop everything first, those that can wait last.
 const (
+	// Bad:
 	rankRedis = iota
 	rankNoWorker
 	rankHeld
 	rankUnseen
 	rankDisk
 	rankPoison
+	// A warning:
 	rankOperatorHold
 	rankDeadWorker
 	rankBulkHold
@@ -44,9 +45,29 @@ const (
 	rankPaused
 	rankForecast
 	rankMemory
-	rankReplaced // a note: it must not hide what needs a person
+	// A note, which must not hide what needs a person:
+	rankReplaced
 	rankDeadLetters
 )
+
+// alarm returns the alarm of a message, with what to do if there is a message of that.
+func (r *request) alarm(rank int, key string, args ...any) alarm {
+	return alarm{What: r.t(key, args...), Todo: r.hint(key + ".todo"), rank: rank}
+}
+
+// at returns the alarm with a link to a page.
+func (a alarm) at(page string) alarm { a.Link = page; return a }
+
+// Class is bad, warn or quiet.
+func (a alarm) Class() string {
+	switch {
+	case a.rank < rankOperatorHold:
+		return "bad"
+	case a.rank < rankReplaced:
+		return "warn"
+	}
+	return "quiet"
+}
 
 // alarms returns what is wrong, the worst first.
 func (r *request) alarms(s *overview.State) []alarm {
@@ -64,14 +85,11 @@ func (r *request) alarms(s *overview.State) []alarm {
 }
 
 func (r *request) redisAlarm(s *overview.State) alarm {
-	a := alarm{Class: "bad", rank: rankRedis}
 	fault, passing := redisdb.FaultOf(s.Err)
 	if !passing {
-		a.What = r.t("alarm.redis.refuses", r.clock(s.Since))
-		a.Todo = r.t("alarm.redis.refuses.todo")
-		return a
+		return r.alarm(rankRedis, "alarm.redis.refuses", r.clock(s.Since))
 	}
-	a.What = r.t("alarm.since", r.clock(s.Since), r.t("redis."+string(fault)))
+	a := r.alarm(rankRedis, "alarm.since", r.clock(s.Since), r.t("redis."+string(fault)))
 	a.Todo = r.t("redis." + string(fault) + ".todo")
 	return a
 }
@@ -80,7 +98,7 @@ func (r *request) redisAlarm(s *overview.State) alarm {
 // not have started its lanes.
 func (r *request) workerAlarms(s *overview.State) []alarm {
 	if len(s.Lanes.Lanes) == 0 {
-		return []alarm{{Class: "bad", rank: rankNoWorker, What: r.t("alarm.nolanes"), Todo: r.t("alarm.noworker.todo")}}
+		return []alarm{{What: r.t("alarm.nolanes"), Todo: r.t("alarm.noworker.todo"), rank: rankNoWorker}}
 	}
 	living, last, waits := 0, time.Time{}, int64(0)
 	for _, w := range s.Workers {
@@ -95,23 +113,19 @@ func (r *request) workerAlarms(s *overview.State) []alarm {
 		waits += l.Waits()
 	}
 	if living == 0 {
-		what := r.t("alarm.noworker", num(waits))
+		a := r.alarm(rankNoWorker, "alarm.noworker", num(waits))
 		if !last.IsZero() {
-			what = r.t("alarm.noworker.since", r.clock(last), num(waits))
+			a.What = r.t("alarm.noworker.since", r.clock(last), num(waits))
 		}
-		return []alarm{{Class: "bad", rank: rankNoWorker, What: what, Todo: r.t("alarm.noworker.todo")}}
+		return []alarm{a}
 	}
 	var all []alarm
 	for _, w := range s.Workers {
 		switch {
 		case w.Dead && w.Replaced:
-			all = append(all, alarm{
-				Class: "quiet", rank: rankReplaced, What: r.t("alarm.worker.replaced", w.Name(), r.clock(w.Seen)), Todo: r.t("alarm.worker.replaced.todo"),
-			})
+			all = append(all, r.alarm(rankReplaced, "alarm.worker.replaced", w.Name(), r.clock(w.Seen)))
 		case w.Dead:
-			all = append(all, alarm{
-				Class: "warn", rank: rankDeadWorker, What: r.t("alarm.worker.dead", w.Name(), r.clock(w.Seen), living), Todo: r.t("alarm.worker.dead.todo"),
-			})
+			all = append(all, r.alarm(rankDeadWorker, "alarm.worker.dead", w.Name(), r.clock(w.Seen), living))
 		}
 	}
 	return all
@@ -120,13 +134,13 @@ func (r *request) workerAlarms(s *overview.State) []alarm {
 func (r *request) holdAlarms(s *overview.State) []alarm {
 	var all []alarm
 	for _, h := range s.Holds {
-		a := alarm{Class: "bad", rank: rankHeld, Todo: r.holdTodo(h.Hold)}
+		a := alarm{rank: rankHeld, Todo: r.holdTodo(h.Hold)}
 		key := "alarm.held"
 		switch {
 		case h.Bulk:
-			a.Class, a.rank, key = "warn", rankBulkHold, "alarm.held.bulk"
+			a.rank, key = rankBulkHold, "alarm.held.bulk"
 		case h.Class == hold.Operator:
-			a.Class, a.rank = "warn", rankOperatorHold
+			a.rank = rankOperatorHold
 		}
 		a.What = r.t(key, r.scope(h.Scope), r.clock(h.Since), r.why(h.Hold))
 		if next := r.holdNext(h.Hold); next != "" {
@@ -228,23 +242,24 @@ func (r *request) laneAlarms(s *overview.State) []alarm {
 	}
 	if n := len(unseen); n > 0 && slices.ContainsFunc(s.Workers, func(w overview.Worker) bool { return !w.Dead }) {
 		first := unseen[0]
-		what := r.t("alarm.unseen", first.Name(), r.clock(first.Seen), num(first.Waits()))
+		a := r.alarm(rankUnseen, "alarm.unseen", first.Name(), r.clock(first.Seen), num(first.Waits()))
 		if first.Seen.IsZero() {
-			what = r.t("alarm.unserved", first.Name(), num(first.Waits()))
+			a.What = r.t("alarm.unserved", first.Name(), num(first.Waits()))
 		}
-		if n > 1 {
-			what += " " + r.t("alarm.more", n-1)
-		}
-		all = append(all, alarm{Class: "bad", rank: rankUnseen, What: what, Todo: r.t("alarm.unseen.todo")})
+		all = append(all, r.andMore(a, n-1))
 	}
 	if n := len(paused); n > 0 {
-		what := r.t("alarm.paused", paused[0].Name())
-		if n > 1 {
-			what += " " + r.t("alarm.more", n-1)
-		}
-		all = append(all, alarm{Class: "warn", rank: rankPaused, What: what, Todo: r.t("alarm.paused.todo"), Link: "/monitor/"})
+		all = append(all, r.andMore(r.alarm(rankPaused, "alarm.paused", paused[0].Name()).at("/monitor/"), n-1))
 	}
 	return all
+}
+
+// andMore adds to the alarm of a lane how many other lanes have the same.
+func (r *request) andMore(a alarm, others int) alarm {
+	if others > 0 {
+		a.What += " " + r.t("alarm.more", others)
+	}
+	return a
 }
 
 // nearlyFull is the share of Redis' memory from which a person should act.
@@ -253,18 +268,17 @@ const nearlyFull = 0.9
 func (r *request) serverAlarms(s *overview.State) []alarm {
 	var all []alarm
 	if s.Damage != nil {
-		all = append(all, alarm{Class: "bad", rank: rankDisk, What: r.t("alarm.damaged"), Todo: r.t("alarm.damaged.todo")})
+		all = append(all, r.alarm(rankDisk, "alarm.damaged"))
 	}
 	for _, server := range s.Servers {
 		switch {
 		case server.WriteFailed:
-			all = append(all, alarm{Class: "bad", rank: rankDisk, What: r.t("alarm.disk", server.Port), Todo: r.t("redis.cannot_persist.todo")})
+			all = append(all, alarm{What: r.t("alarm.disk", server.Port), Todo: r.t("redis.cannot_persist.todo"), rank: rankDisk})
 		case server.Policy != "" && server.Policy != "noeviction":
-			all = append(all, alarm{Class: "bad", rank: rankDisk, What: r.t("alarm.policy", server.Port, server.Policy), Todo: r.t("alarm.policy.todo")})
+			all = append(all, r.alarm(rankDisk, "alarm.policy", server.Port, server.Policy))
 		case server.Full() >= nearlyFull && s.Err == nil:
-			all = append(all, alarm{
-				Class: "warn", rank: rankMemory, What: r.t("alarm.memory", server.Port, int(server.Full()*100)), Todo: r.t("redis.out_of_memory.todo"),
-			})
+			full := int(server.Full() * 100)
+			all = append(all, alarm{What: r.t("alarm.memory", server.Port, full), Todo: r.t("redis.out_of_memory.todo"), rank: rankMemory})
 		}
 	}
 	return all
@@ -276,14 +290,11 @@ func (r *request) deadAlarms(s *overview.State) []alarm {
 	for _, d := range s.Dead {
 		sum += d.Count
 		if d.Class == outcome.Poison && d.Count > 0 {
-			all = append(all, alarm{
-				Class: "bad", rank: rankPoison, What: r.t("alarm.poison", d.Lane, num(d.Count)), Todo: r.t("alarm.poison.todo"),
-				Link: "/dead-letters",
-			})
+			all = append(all, r.alarm(rankPoison, "alarm.poison", d.Lane, num(d.Count)).at("/dead-letters"))
 		}
 	}
 	if sum > 0 {
-		all = append(all, alarm{Class: "quiet", rank: rankDeadLetters, What: r.t("alarm.dead", num(sum)), Link: "/dead-letters"})
+		all = append(all, r.alarm(rankDeadLetters, "alarm.dead", num(sum)).at("/dead-letters"))
 	}
 	return all
 }
@@ -295,10 +306,8 @@ func (r *request) runAlarms(s *overview.State) []alarm {
 		if some.State == run.StatePaused {
 			key = "alarm.run.paused"
 		}
-		all = append(all, alarm{
-			Class: "warn", rank: rankRun, What: r.t(key, r.label(some), r.clock(some.Changed), cmp.Or(r.translated(some.Reason), "–")),
-			Todo: r.t(key + ".todo"), Link: "/runs/" + some.ID,
-		})
+		reason := cmp.Or(r.translated(some.Reason), "–")
+		all = append(all, r.alarm(rankRun, key, r.label(some), r.clock(some.Changed), reason).at("/runs/"+some.ID))
 	}
 	return all
 }
@@ -306,26 +315,23 @@ func (r *request) runAlarms(s *overview.State) []alarm {
 func (r *request) scheduleAlarms(s *overview.State) []alarm {
 	var all []alarm
 	if len(s.Schedules.Entries) > 0 && !s.Schedules.Leader {
-		all = append(all, alarm{
-			Class: "warn", rank: rankSchedule, What: r.t("alarm.leader", len(s.Schedules.Entries)), Todo: r.t("alarm.leader.todo"), Link: "/schedules",
-		})
+		all = append(all, r.alarm(rankSchedule, "alarm.leader", len(s.Schedules.Entries)).at("/schedules"))
 	}
 	for _, e := range s.Schedules.Entries {
 		if e.Last == nil || e.Pause != nil {
 			continue
 		}
-		a := alarm{Class: "warn", rank: rankSchedule, Link: "/schedules/" + e.Name}
+		var a alarm
 		switch e.Last.State {
 		case schedule.Missed:
-			a.What = r.t("alarm.missed", e.Name, r.clock(e.Last.At), r.duration(e.MisfireWindow))
+			a = r.alarm(rankSchedule, "alarm.missed", e.Name, r.clock(e.Last.At), r.duration(e.MisfireWindow))
 			a.Todo = r.t("alarm.missed.todo", r.clock(e.Next))
 		case schedule.Failed:
-			a.What = r.t("alarm.failed", e.Name, r.clock(e.Last.At))
-			a.Todo = r.t("alarm.failed.todo")
+			a = r.alarm(rankSchedule, "alarm.failed", e.Name, r.clock(e.Last.At))
 		default:
 			continue
 		}
-		all = append(all, a)
+		all = append(all, a.at("/schedules/"+e.Name))
 	}
 	return all
 }
@@ -341,10 +347,7 @@ func (r *request) monthAlarms(s *overview.State) []alarm {
 		if spent || f.Out.IsZero() {
 			continue
 		}
-		all = append(all, alarm{
-			Class: "warn", rank: rankForecast, What: r.t("alarm.forecast", m.Organisation, r.clock(f.Out), r.clock(m.Status.Month.Ends)),
-			Todo: r.t("alarm.forecast.todo"),
-		})
+		all = append(all, r.alarm(rankForecast, "alarm.forecast", m.Organisation, r.clock(f.Out), r.clock(m.Status.Month.Ends)))
 	}
 	return all
 }

@@ -66,8 +66,8 @@ func (u *UI) nowPage(r *request) (view, error) {
 // nowData returns what the page shows of a state: the first lanes and months, or all.
 func (r *request) nowData(state *overview.State, all bool) nowData {
 	data := nowData{State: state, Class: "ok", Others: r.alarms(state), Old: state.Err != nil && !state.Read.IsZero()}
-	if len(data.Others) > 0 && data.Others[0].Class != "quiet" {
-		data.Worst, data.Others, data.Class = &data.Others[0], data.Others[1:], data.Others[0].Class
+	if len(data.Others) > 0 && data.Others[0].Class() != "quiet" {
+		data.Worst, data.Others, data.Class = &data.Others[0], data.Others[1:], data.Others[0].Class()
 	}
 	dead := map[string]int64{}
 	for _, d := range state.Dead {
