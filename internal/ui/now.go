@@ -87,7 +87,7 @@ func (r *request) nowData(state *overview.State, all bool) nowData {
 	for _, h := range state.Holds {
 		data.Held = append(data.Held, r.heldRow(h))
 	}
-	data.Quotas = r.quotaRows(state, all)
+	data.Quotas = quotaRows(state, all)
 	for _, s := range state.Servers {
 		data.Memory = append(data.Memory, memoryOf(s))
 	}

@@ -45,18 +45,14 @@ func forecastOf(m overview.Month, now time.Time) forecast {
 type quotaRow struct {
 	overview.Month
 
-	Bounded       bool
-	Left          int64
-	Class         string // ok, warn or bad
-	Forecast      forecast
-	Burn          burn
-	Days          []dayRow  // of this month with calls, the latest first
-	Today         []spender // lanes
-	Runs          []spender // of this month, those that cost most
-	Rest          int64     // what they do not explain
-	Said          bool
-	Calls, Spent  int64
-	Reserve, Warn int64
+	Left     int64
+	Class    string // ok, warn or bad
+	Forecast forecast
+	Burn     burn
+	Days     []dayRow  // of this month with calls, the latest first
+	Today    []spender // lanes
+	Runs     []spender // of this month, those that cost most
+	Rest     int64     // what they do not explain
 }
 
 // spender is a lane or a run that spent calls.
@@ -118,7 +114,7 @@ type burn struct {
 }
 
 // quotaRows are the months, or those that run out first.
-func (r *request) quotaRows(s *overview.State, all bool) (rows []quotaRow) {
+func quotaRows(s *overview.State, all bool) (rows []quotaRow) {
 	months := s.Months
 	if len(months) > mostQuotas && !all {
 		used := func(m overview.Month) float64 {
@@ -133,24 +129,21 @@ func (r *request) quotaRows(s *overview.State, all bool) (rows []quotaRow) {
 		months = months[:mostQuotas]
 	}
 	for _, m := range months {
-		rows = append(rows, r.quotaRow(m, s))
+		rows = append(rows, quotaRowOf(m, s))
 	}
 	return rows
 }
 
 const burnWidth, burnHeight = 300, 80
 
-func (r *request) quotaRow(m overview.Month, s *overview.State) quotaRow {
+func quotaRowOf(m overview.Month, s *overview.State) quotaRow {
 	left, bounded := m.Status.MonthLeft()
-	quota := m.Status.Quota
-	row := quotaRow{
-		Month: m, Bounded: bounded, Left: left, Class: "ok", Forecast: forecastOf(m, s.Now), Said: m.Status.Month.Said,
-		Days: daysOf(m.Days), Calls: int64(quota.Calls), Spent: m.Status.Month.Spent, Reserve: int64(quota.Reserve), Warn: int64(quota.Warn),
-	}
+	quota, spent := m.Status.Quota, m.Status.Month.Spent
+	row := quotaRow{Month: m, Left: left, Class: "ok", Forecast: forecastOf(m, s.Now), Days: daysOf(m.Days)}
 	switch {
-	case bounded && left <= row.Reserve:
+	case bounded && left <= int64(quota.Reserve):
 		row.Class = "bad"
-	case bounded && (row.Warn > 0 && row.Spent >= row.Warn || !row.Forecast.Out.IsZero()):
+	case bounded && (quota.Warn > 0 && spent >= int64(quota.Warn) || !row.Forecast.Out.IsZero()):
 		row.Class = "warn"
 	}
 	for _, l := range m.Lanes {
@@ -160,8 +153,8 @@ func (r *request) quotaRow(m overview.Month, s *overview.State) quotaRow {
 	}
 	var sum int64
 	row.Runs, sum = spenders(m, s.Recent)
-	row.Rest = max(0, row.Spent-sum)
-	if row.Calls > 0 {
+	row.Rest = max(0, spent-sum)
+	if quota.Calls > 0 {
 		row.Burn = burnOf(m, row.Forecast, s.Now)
 	}
 	return row

@@ -61,33 +61,39 @@ func (u *UI) targetKey(r *request, tenant string, kind tasks.Kind) (string, erro
 // mostKey bounds the key of a target, in bytes.
 const mostKey = 600
 
-// targetView is what the page of a target shows.
-type targetView struct {
-	Key, KindName, Organisation string
-	Kind                        tasks.Kind
-	Tenant                      string
-	Class                       string // ok, warn, bad or quiet
-	Sentence, Todo              string
-	DeadWaits                   bool
-	Lane                        []string // what stops the lane
-	Fields                      []fieldView
-	InFlight                    bool
-	Until, Settled              time.Time
-	Edits                       []taskView
-	MoreEdits                   int
-	Effects                     []effectView
-	Dead                        []deadView
-	More                        bool
-	DeadRead                    string
-	Sources                     []sourceView
-	Damaged                     []string
-	Settle                      string // address that settles an ID with an unknown outcome; empty: it has none
-	Personal                    bool
+// laneOf returns the lane of the target in the address of a page, and its key.
+func (u *UI) laneOf(r *request) (lane registry.Lane, key string, err error) {
+	tenant, kind := r.PathValue("tenant"), tasks.Kind(r.PathValue("kind"))
+	if key, err = u.targetKey(r, tenant, kind); err != nil {
+		return lane, "", err
+	}
+	lanes, err := registry.Read(r.Context(), u.rdb, time.Time{})
+	if err != nil {
+		return lane, "", err
+	}
+	i := slices.IndexFunc(lanes, func(l registry.Lane) bool { return l.Tenant == tenant && l.Kind == kind })
+	if i < 0 {
+		return lane, "", errNotFound
+	}
+	return lanes[i], key, nil
 }
 
-type sourceView struct {
-	Name   string
-	Number int64
+// targetView is what the page of a target shows.
+type targetView struct {
+	*explain.Target
+
+	KindName       string
+	Class          string // ok, warn, bad or quiet
+	Sentence, Todo string
+	DeadWaits      bool
+	Stopped        []string // what stops the lane
+	Fields         []fieldView
+	Edits          []taskView
+	MoreEdits      int
+	Effects        []effectView
+	DeadLetters    []deadView
+	DeadRead       string
+	Settle         string // address that settles an ID with an unknown outcome; empty: it has none
 }
 
 // fieldView is one field of a target.
@@ -132,35 +138,22 @@ type effectView struct {
 }
 
 func (u *UI) targetPage(r *request, personal bool) (view, error) {
-	tenant, kind := r.PathValue("tenant"), tasks.Kind(r.PathValue("kind"))
-	key, err := u.targetKey(r, tenant, kind)
+	lane, key, err := u.laneOf(r)
 	if err != nil {
 		return view{}, err
 	}
-	lanes, err := registry.Read(r.Context(), u.rdb, time.Time{})
+	x, err := explain.NewReader(u.rdb).Read(r.Context(), lane, key, targetBounds, personal, u.now())
 	if err != nil {
 		return view{}, err
 	}
-	i := slices.IndexFunc(lanes, func(l registry.Lane) bool { return l.Tenant == tenant && l.Kind == kind })
-	if i < 0 {
-		return view{}, errNotFound
-	}
-	x, err := explain.NewReader(u.rdb).Read(r.Context(), lanes[i], key, targetBounds, personal, u.now())
-	if err != nil {
-		return view{}, err
-	}
-	v := targetView{
-		Key: x.Key(), Kind: kind, KindName: r.kind(kind), Tenant: tenant, Organisation: x.Lane.Organisation,
-		InFlight: x.Record.InFlight, Until: x.Record.Until, Settled: x.Record.Settled, More: x.More,
-		DeadRead: num(targetBounds.DeadLetters), Personal: personal,
-	}
+	v := targetView{Target: x, KindName: r.kind(lane.Kind), DeadRead: num(targetBounds.DeadLetters)}
 	if settles(x) {
 		v.Settle = r.URL.EscapedPath() + "/settle?" + r.URL.RawQuery
 	}
-	if v.Lane, err = u.stopped(r, lanes[i]); err != nil {
+	if v.Stopped, err = u.stopped(r, lane); err != nil {
 		return view{}, err
 	}
-	r.conclude(&v, x)
+	r.conclude(&v)
 	for _, name := range x.Record.Names() {
 		v.Fields = append(v.Fields, r.fieldView(x, name))
 	}
@@ -176,14 +169,8 @@ func (u *UI) targetPage(r *request, personal bool) (view, error) {
 	for _, e := range x.Record.Effects {
 		v.Effects = append(v.Effects, r.effectView(x, e))
 	}
-	for _, name := range slices.Sorted(maps.Keys(x.Record.Sources)) {
-		v.Sources = append(v.Sources, sourceView{name, x.Record.Sources[name]})
-	}
-	for _, d := range x.Record.Damaged {
-		v.Damaged = append(v.Damaged, d.String())
-	}
 	for _, d := range x.Dead {
-		v.Dead = append(v.Dead, u.deadView(r, seal{}, withoutTarget(d), personal))
+		v.DeadLetters = append(v.DeadLetters, u.deadView(r, seal{}, withoutTarget(d), personal))
 	}
 	return show("target.html", "target.title", v).styled(moreCSS).refreshed(), nil
 }
@@ -224,8 +211,8 @@ func (u *UI) stopped(r *request, l registry.Lane) ([]string, error) {
 }
 
 // conclude puts the conclusion of a target into words.
-func (r *request) conclude(v *targetView, x *explain.Target) {
-	c := x.Conclude()
+func (r *request) conclude(v *targetView) {
+	c := v.Conclude()
 	v.Class, v.DeadWaits = wordClass(c.Word), c.DeadWaits
 	key := conclusionKey(c)
 	if v.Sentence = r.t(key); c.Field != "" && strings.Contains(r.ui.messages[key].EN, "%s") {
@@ -235,7 +222,7 @@ func (r *request) conclude(v *targetView, x *explain.Target) {
 		v.Todo = r.t(todo)
 	}
 	if c.Word == explain.Dead && c.Detail == explain.Plain {
-		v.Todo = r.advice(*c.Task.Dead, c.Task.Dead.Class, x.Personal)
+		v.Todo = r.advice(*c.Task.Dead, c.Task.Dead.Class, v.Personal)
 	}
 }
 

@@ -2,13 +2,10 @@ package ui
 
 import (
 	"errors"
-	"slices"
-	"time"
 
 	"rollcall/internal/explain"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
-	"rollcall/internal/registry"
 	"rollcall/internal/unverified"
 	"rollcall/tasks"
 )
@@ -21,28 +18,19 @@ func settles(x *explain.Target) bool {
 
 // targetSettle records what a person saw of an ID at the platform.
 func (u *UI) targetSettle(r *request) (view, error) {
-	tenant, kind := r.PathValue("tenant"), tasks.Kind(r.PathValue("kind"))
 	verdict := unverified.Verdict(r.PostFormValue("verdict"))
-	if kind != tasks.KindID || verdict != unverified.Confirm && verdict != unverified.Reject {
+	if tasks.Kind(r.PathValue("kind")) != tasks.KindID || verdict != unverified.Confirm && verdict != unverified.Reject {
 		return view{}, errNotFound
 	}
 	if r.PostFormValue("looked") == "" {
 		return view{}, &userError{key: "target.id.look"}
 	}
-	key, err := u.targetKey(r, tenant, kind)
+	lane, key, err := u.laneOf(r)
 	if err != nil {
 		return view{}, err
-	}
-	lanes, err := registry.Read(r.Context(), u.rdb, time.Time{})
-	if err != nil {
-		return view{}, err
-	}
-	i := slices.IndexFunc(lanes, func(l registry.Lane) bool { return l.Tenant == tenant && l.Kind == kind })
-	if i < 0 {
-		return view{}, errNotFound
 	}
 	service := unverified.New(u.rdb)
-	change, err := service.Look(r.Context(), lanes[i], ledger.Target{Organisation: lanes[i].Organisation, API: string(kind), Key: key})
+	change, err := service.Look(r.Context(), lane, ledger.Target{Organisation: lane.Organisation, API: string(lane.Kind), Key: key})
 	if err != nil {
 		return view{}, err
 	}
@@ -50,7 +38,7 @@ func (u *UI) targetSettle(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	back := s.target(tenant, kind, key)
+	back := s.target(lane.Tenant, lane.Kind, key)
 	switch {
 	case !change.Open(verdict):
 		return seeOther(back, "target.id.nothing"), nil
@@ -73,5 +61,5 @@ func (u *UI) targetSettle(r *request) (view, error) {
 	if verdict == unverified.Confirm {
 		notice = "target.id.confirmed"
 	}
-	return seeOther(back, notice, privacy.Value(kind, unverified.Field, value)), nil
+	return seeOther(back, notice, privacy.Value(lane.Kind, unverified.Field, value)), nil
 }
