@@ -60,14 +60,13 @@ func causeAddress(c deadletter.LaneCause) string {
 // causeView is a cause as the pages show it.
 type causeView struct {
 	deadletter.LaneCause
+	ledger.DeadTrend
 
-	Tenant, Organisation string
-	Kind                 tasks.Kind
-	ClassName, KindName  string
-	First, Last          time.Time
-	Day                  int64 // died in the last 24 hours
-	Hours                []hourBar
-	Todo, Message        string
+	Tenant              string
+	ClassName, KindName string
+	Day                 int64 // died in the last 24 hours
+	Bars                []hourBar
+	Todo, Message       string
 	// Addresses of its page, and of those that replay or discard all.
 	Address, Replay, Discard string
 }
@@ -97,11 +96,10 @@ func (u *UI) causeView(r *request, c deadletter.LaneCause) (v causeView, found b
 		return v, found, err
 	}
 	tenant, kind, _ := strings.Cut(c.Lane, ".")
-	shown := deadletter.Shown(trend.Newest, false)
 	v = causeView{
-		LaneCause: c, Tenant: tenant, Kind: tasks.Kind(kind), Organisation: trend.Newest.Organisation,
+		LaneCause: c, DeadTrend: trend, Tenant: tenant,
 		ClassName: r.named("class."+c.Class, c.Class), KindName: r.kind(tasks.Kind(kind)),
-		First: trend.First, Last: trend.Last, Hours: hourBars(trend.Periods), Message: shown.Message,
+		Bars: hourBars(trend.Periods), Message: deadletter.Shown(trend.Newest, false).Message,
 		Todo: r.advice(trend.Newest, c.Class, false), Address: causeAddress(c),
 		Replay: "/dead-letters/confirm?do=replay&" + causeQuery(c).Encode(), Discard: "/dead-letters/confirm?do=discard&" + causeQuery(c).Encode(),
 	}

@@ -16,7 +16,6 @@ import (
 type heldRow struct {
 	overview.Held
 
-	ID       string
 	Where    string // its scope in words
 	Detail   string // the reason as it was recorded, without what to do
 	Evidence string // what the platform answered; empty: nothing
@@ -29,7 +28,7 @@ type heldRow struct {
 
 func (r *request) heldRow(h overview.Held) heldRow {
 	row := heldRow{
-		Held: h, ID: h.ID(), Where: r.scope(h.Scope), Next: r.holdNext(h.Hold), Todo: r.holdTodo(h.Hold),
+		Held: h, Where: r.scope(h.Scope), Next: r.holdNext(h.Hold), Todo: r.holdTodo(h.Hold),
 		Evidence: r.evidence(h.Seen), Badge: badge{"bad", r.t("class." + string(h.Class))}, Probes: h.Probe != hold.ByTime,
 	}
 	row.Detail, _, _ = strings.Cut(h.Reason, todoMark)

@@ -32,13 +32,11 @@ type correction struct {
 
 // correctedRow is a row of the form.
 type correctedRow struct {
-	Number, Line int
-	Send         bool
-	Word         badge
-	Why, Said    string
-	Advice       string
-	Cells        []correctedCell
-	Problems     []roster.Problem
+	rowLine
+
+	Send     bool
+	Cells    []correctedCell
+	Problems []roster.Problem
 
 	hidden []correctedCell // common columns, which are not corrected
 }
@@ -104,8 +102,7 @@ func (u *UI) correction(r *request) (*correction, error) {
 }
 
 func (r *request) correctedRow(p run.Result) correctedRow {
-	l := r.resultLine(p)
-	row := correctedRow{Number: p.Number, Line: p.Line, Send: true, Word: l.Word, Why: l.Why, Said: l.Said, Advice: l.Advice}
+	row := correctedRow{rowLine: r.resultLine(p), Send: true}
 	cells := roster.Cells(p.Request, p.Previous)
 	// The key is that of a task that was stored. A corrected row is another one.
 	delete(cells, "key")

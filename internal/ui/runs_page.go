@@ -247,7 +247,6 @@ type planData struct {
 	Counts []countLine
 	Guards []guardLine
 	Costs  []costLine
-	Calls  int
 	Takes  time.Duration
 	Short  string // of the digest
 	Over   bool   // it is valid no longer
@@ -272,7 +271,7 @@ type costLine struct {
 
 func (r *request) plan(made run.Run) *planData {
 	p := &planData{
-		Plan: made.Plan, Calls: made.Plan.Calls(), Takes: time.Duration(made.Plan.Seconds) * time.Second,
+		Plan: made.Plan, Takes: time.Duration(made.Plan.Seconds) * time.Second,
 		Short: made.Plan.Digest[:min(8, len(made.Plan.Digest))], Over: r.ui.now().After(made.Plan.Until),
 	}
 	for _, d := range run.Decisions() {

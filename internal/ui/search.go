@@ -32,12 +32,12 @@ func (u *UI) searchRoutes() {
 
 // foundTarget is a target that a search found.
 type foundTarget struct {
-	Key, KindName, Tenant, Organisation string
-	Values                              []string // that were applied
-	State                               badge
-	Dead                                string // address of the dead letter of the latest change; empty: none
-	Confirmed                           time.Time
-	Address                             string
+	Key, KindName, Tenant string
+	Values                []string // that were applied
+	State                 badge
+	Dead                  string // address of the dead letter of the latest change; empty: none
+	Confirmed             time.Time
+	Address               string
 }
 
 // found is what the page of a search shows.
@@ -181,8 +181,8 @@ func (u *UI) fillFound(r *request, page *foundPage, s searched, lanes []registry
 	}
 	for _, f := range s.found {
 		row := foundTarget{
-			Key: f.Target.Key, KindName: r.kind(f.lane.Kind), Tenant: f.lane.Tenant, Organisation: f.lane.Organisation,
-			Confirmed: f.Confirmed, Address: sealed.target(f.lane.Tenant, f.lane.Kind, f.Target.Key),
+			Key: f.Target.Key, KindName: r.kind(f.lane.Kind), Tenant: f.lane.Tenant, Confirmed: f.Confirmed,
+			Address: sealed.target(f.lane.Tenant, f.lane.Kind, f.Target.Key),
 		}
 		state := stateOf(f.Record)
 		if row.Dead = dead[waitsFor(f.Record)]; row.Dead != "" && state == "waiting" {
