@@ -307,7 +307,7 @@ func (r *request) runAlarms(s *overview.State) []alarm {
 			key = "alarm.run.paused"
 		}
 		reason := cmp.Or(r.translated(some.Reason), "–")
-		all = append(all, r.alarm(rankRun, key, r.label(some), r.clock(some.Changed), reason).at("/runs/"+some.ID))
+		all = append(all, r.alarm(rankRun, key, r.label(some), r.clock(some.Changed), reason).at(runAddress(some.ID)))
 	}
 	return all
 }

@@ -220,7 +220,7 @@ func (u *UI) deadView(r *request, s seal, d ledger.DeadLetter, personal bool) de
 		v.TargetAt = s.target(d.Tenant, tasks.Kind(d.Kind), d.Target)
 	}
 	if d.Run != "" {
-		v.RunAt = "/runs/" + url.PathEscape(d.Run)
+		v.RunAt = runAddress(d.Run)
 	}
 	return v
 }

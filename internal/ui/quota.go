@@ -77,7 +77,7 @@ func spenders(m overview.Month, runs []run.Run) (most []spender, sum int64) {
 			if cost.Organisation == m.Organisation && cost.Calls > 0 {
 				sum += int64(cost.Calls)
 				most = append(most, spender{
-					Name: cmp.Or(some.Name, some.File.Name, some.ID), Link: "/runs/" + some.ID, Calls: int64(cost.Calls),
+					Name: cmp.Or(some.Name, some.File.Name, some.ID), Link: runAddress(some.ID), Calls: int64(cost.Calls),
 					Night: night.IsNight(some),
 				})
 			}

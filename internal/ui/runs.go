@@ -40,7 +40,7 @@ func (u *UI) runsRoutes() {
 	u.handle("GET /runs/{id}/correct", access.Operator, u.correctPage)
 	u.handle("POST /runs/{id}/correct", access.Operator, u.resend)
 	u.handle("POST /runs/{id}/exclude", access.Operator, u.excludeRows)
-	for _, s := range steps() {
+	for _, s := range u.steps() {
 		u.handle("POST /runs/{id}/"+s.name, s.role, func(r *request) (view, error) { return u.step(r, s) })
 	}
 }
@@ -242,17 +242,10 @@ func (r *request) stateBadge(made run.Run) badge {
 	return b
 }
 
-// at is the address of the page of a run, with queries of names and values.
-func at(id string, query ...string) string {
-	path := "/runs/" + url.PathEscape(id)
-	q := url.Values{}
-	for i := 0; i+1 < len(query); i += 2 {
-		if query[i+1] != "" {
-			q.Add(query[i], query[i+1])
-		}
-	}
-	if len(q) > 0 {
-		path += "?" + q.Encode()
-	}
-	return path
+// runAddress is the address of the page of a run.
+func runAddress(id string) string { return "/runs/" + url.PathEscape(id) }
+
+// rowsAddress is the address of rows on it.
+func rowsAddress(id string, query url.Values) string {
+	return runAddress(id) + "?" + query.Encode() + "#rows"
 }

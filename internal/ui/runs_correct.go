@@ -170,7 +170,7 @@ func (u *UI) resend(r *request) (view, error) {
 	}
 	u.noteRun(r, "corrected", made.ID, "rows of run "+c.Run.ID)
 	u.awaitPlan(r.Context(), made.ID)
-	return seeOther(at(made.ID), "runs.did.corrected", len(rows)), nil
+	return seeOther(runAddress(made.ID), "runs.did.corrected", len(rows)), nil
 }
 
 // readCorrected reads a row of the form. Cells that the form does not show are those of the run.

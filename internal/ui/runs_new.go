@@ -174,7 +174,7 @@ func (u *UI) makeRun(r *request) (view, error) {
 	}
 	u.noteRun(r, "uploaded", made.ID, "")
 	u.awaitPlan(r.Context(), made.ID)
-	return seeOther(at(made.ID), "runs.did.uploaded", f.Rows), nil
+	return seeOther(runAddress(made.ID), "runs.did.uploaded", f.Rows), nil
 }
 
 // upload makes a run of the file of a form. A *userError without a status is about the form.

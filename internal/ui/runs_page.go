@@ -2,6 +2,7 @@ package ui
 
 import (
 	"cmp"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -220,7 +221,7 @@ func (r *request) progress(made run.Run) *progressData {
 		if n := made.Outcomes[o]; n > 0 {
 			p.Counts = append(p.Counts, countLine{
 				Word: string(o), Text: r.t("runs.outcome." + string(o)), Meaning: r.t("runs.outcome." + string(o) + ".about"), Rows: n,
-				To: at(made.ID, "show", showResults, "outcome", string(o)) + "#rows",
+				To: rowsAddress(made.ID, url.Values{"show": {showResults}, "outcome": {string(o)}}),
 			})
 		}
 	}
@@ -278,7 +279,7 @@ func (r *request) plan(made run.Run) *planData {
 		if n := made.Plan.Counts[d]; n > 0 {
 			p.Counts = append(p.Counts, countLine{
 				Word: string(d), Text: r.t("runs.decision." + string(d)), Meaning: r.t("runs.decision." + string(d) + ".about"), Rows: n,
-				To: at(made.ID, "show", showPlan, "decision", string(d)) + "#rows",
+				To: rowsAddress(made.ID, url.Values{"show": {showPlan}, "decision": {string(d)}}),
 			})
 		}
 	}

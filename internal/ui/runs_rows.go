@@ -86,7 +86,7 @@ func (u *UI) fillRows(r *request, d *runData) error {
 		d.Rows.Show = all[0]
 	}
 	for _, tab := range all {
-		d.Rows.Tabs = append(d.Rows.Tabs, choice{Value: at(d.Run.ID, "show", tab) + "#rows", Text: r.t("runs.show." + tab), Chosen: tab == d.Rows.Show})
+		d.Rows.Tabs = append(d.Rows.Tabs, choice{Value: rowsAddress(d.Run.ID, url.Values{"show": {tab}}), Text: r.t("runs.show." + tab), Chosen: tab == d.Rows.Show})
 	}
 	var err error
 	var next int
@@ -103,21 +103,17 @@ func (u *UI) fillRows(r *request, d *runData) error {
 		return err
 	}
 	if d.Rows.After > 0 {
-		d.Rows.First = pageOf(d.Run.ID, query)
+		d.Rows.First = rowsAddress(d.Run.ID, query)
 	}
 	if next > 0 {
 		query.Set("after", strconv.Itoa(next))
-		d.Rows.Next = pageOf(d.Run.ID, query)
+		d.Rows.Next = rowsAddress(d.Run.ID, query)
 	}
 	d.Rows.Few = next > 0 && len(d.Rows.Rows) < rowsOnPage
 	if r.User.Names && len(d.Rows.Rows) > 0 {
 		u.noteNames(r, d.Run.ID)
 	}
 	return nil
-}
-
-func pageOf(id string, query url.Values) string {
-	return "/runs/" + url.PathEscape(id) + "?" + query.Encode() + "#rows"
 }
 
 // planned reads rows of the plan.
@@ -133,7 +129,7 @@ func (u *UI) planned(r *request, d *runData, query url.Values) (next int, err er
 	}
 	if n := d.Run.Plan.Suspicious; n > 0 {
 		rows.Filters = append(slices.Clone(rows.Filters), countLine{
-			Word: lookAt, Text: r.t("runs.look"), Rows: n, To: at(d.Run.ID, "show", showPlan, "decision", lookAt) + "#rows", Chosen: rows.Filter == lookAt,
+			Word: lookAt, Text: r.t("runs.look"), Rows: n, To: rowsAddress(d.Run.ID, url.Values{"show": {showPlan}, "decision": {lookAt}}), Chosen: rows.Filter == lookAt,
 		})
 	}
 	page, number := runview.Page{Limit: rowsOnPage, Scan: rowsRead}, func(p run.Planned) int { return p.Number }
@@ -253,7 +249,7 @@ func (u *UI) verified(r *request, d *runData, query url.Values) (next int, err e
 	}
 	for _, v := range []run.Verdict{run.VerdictRestored, run.VerdictSkipped, run.VerdictImpossible, run.VerdictOpen, run.VerdictNothing} {
 		rows.Filters = append(rows.Filters, countLine{
-			Word: string(v), Text: r.t("runs.verdict." + string(v)), To: at(d.Run.ID, "show", showUndo, "verdict", string(v)) + "#rows", Chosen: rows.Filter == string(v),
+			Word: string(v), Text: r.t("runs.verdict." + string(v)), To: rowsAddress(d.Run.ID, url.Values{"show": {showUndo}, "verdict": {string(v)}}), Chosen: rows.Filter == string(v),
 		})
 	}
 	last := undoAfter

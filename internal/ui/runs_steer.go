@@ -2,9 +2,9 @@ package ui
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -17,34 +17,32 @@ type step struct {
 	name   string
 	role   access.Role
 	notice string // on the next page; the event has its last word
-	do     func(ctx context.Context, u *UI, r *request, id string) (run.Run, error)
+	do     func(r *request, id string) (run.Run, error)
 }
 
 // steps are all of them.
-func steps() []step {
+func (u *UI) steps() []step {
 	return []step{
-		{"apply", access.Operator, "runs.did.applied", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.runs.Apply(ctx, id, r.PostFormValue("digest"), r.User.By())
+		{"apply", access.Operator, "runs.did.applied", func(r *request, id string) (run.Run, error) {
+			return u.runs.Apply(r.Context(), id, r.PostFormValue("digest"), r.User.By())
 		}},
-		{"approve", access.Approver, "runs.did.approved", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.runs.Approve(ctx, id, r.PostFormValue("digest"), r.User.By())
+		{"approve", access.Approver, "runs.did.approved", func(r *request, id string) (run.Run, error) {
+			return u.runs.Approve(r.Context(), id, r.PostFormValue("digest"), r.User.By())
 		}},
-		{"reject", access.Approver, "runs.did.rejected", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.runs.Reject(ctx, id, r.User.By(), r.given())
+		{"reject", access.Approver, "runs.did.rejected", func(r *request, id string) (run.Run, error) {
+			return u.runs.Reject(r.Context(), id, r.User.By(), r.given())
 		}},
-		{"pause", access.Operator, "runs.did.paused", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.runs.Pause(ctx, id, r.User.By(), r.given())
+		{"pause", access.Operator, "runs.did.paused", func(r *request, id string) (run.Run, error) {
+			return u.runs.Pause(r.Context(), id, r.User.By(), r.given())
 		}},
-		{"resume", access.Operator, "runs.did.resumed", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.runs.Resume(ctx, id, r.User.By())
+		{"resume", access.Operator, "runs.did.resumed", func(r *request, id string) (run.Run, error) {
+			return u.runs.Resume(r.Context(), id, r.User.By())
 		}},
-		{"cancel", access.Operator, "runs.did.cancelled", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.runs.Cancel(ctx, id, r.User.By(), r.given())
+		{"cancel", access.Operator, "runs.did.cancelled", func(r *request, id string) (run.Run, error) {
+			return u.runs.Cancel(r.Context(), id, r.User.By(), r.given())
 		}},
-		{"plan", access.Operator, "runs.did.planned", func(ctx context.Context, u *UI, _ *request, id string) (run.Run, error) { return u.planAgain(ctx, id) }},
-		{"undo", access.Operator, "runs.did.undone", func(ctx context.Context, u *UI, r *request, id string) (run.Run, error) {
-			return u.makeUndo(ctx, r, id)
-		}},
+		{"plan", access.Operator, "runs.did.planned", u.planAgain},
+		{"undo", access.Operator, "runs.did.undone", u.makeUndo},
 	}
 }
 
@@ -61,7 +59,7 @@ func (r *request) given() string {
 // user must see how it is now.
 func (u *UI) step(r *request, s step) (view, error) {
 	id := r.PathValue("id")
-	made, err := s.do(r.Context(), u, r, id)
+	made, err := s.do(r, id)
 	if err != nil {
 		return r.refused(id, r.explainRun(err))
 	}
@@ -71,34 +69,35 @@ func (u *UI) step(r *request, s step) (view, error) {
 	}
 	u.noteRun(r, strings.TrimPrefix(notice, "runs.did."), id, r.given())
 	if s.name == "undo" && made.Rows == 0 {
-		return seeOther(at(id), "runs.did.nothing"), nil
+		return seeOther(runAddress(id), "runs.did.nothing"), nil
 	}
-	return seeOther(at(made.ID), notice), nil
+	return seeOther(runAddress(made.ID), notice), nil
 }
 
 // refused shows a run with the reason why nothing was done to it.
 func (r *request) refused(id string, err error) (view, error) {
 	if e, ok := errors.AsType[*userError](err); ok && e.status == http.StatusConflict {
-		return seeOther(at(id), e.key, e.args...), nil
+		return seeOther(runAddress(id), e.key, e.args...), nil
 	}
 	return view{}, err
 }
 
 // planAgain plans a run once more, and waits for a short plan.
-func (u *UI) planAgain(ctx context.Context, id string) (run.Run, error) {
-	made, err := u.runs.Get(ctx, id)
+func (u *UI) planAgain(r *request, id string) (run.Run, error) {
+	made, err := u.runs.Get(r.Context(), id)
 	if err != nil {
 		return made, err
 	}
 	if made.State != run.StateUploading && made.State != run.StatePlanned && made.State != run.StateHeld {
 		return made, &run.StateError{ID: id, State: made.State, Event: "plan"}
 	}
-	u.awaitPlan(ctx, id)
+	u.awaitPlan(r.Context(), id)
 	return made, nil
 }
 
 // makeUndo makes and plans a run that takes another one back. One without rows is cancelled.
-func (u *UI) makeUndo(ctx context.Context, r *request, id string) (run.Run, error) {
+func (u *UI) makeUndo(r *request, id string) (run.Run, error) {
+	ctx := r.Context()
 	of, err := u.runs.Get(ctx, id)
 	if err != nil {
 		return of, err
@@ -128,7 +127,7 @@ func (u *UI) excludeRows(r *request) (view, error) {
 		numbers = append(numbers, n)
 	}
 	if len(numbers) == 0 {
-		return seeOther(at(id), "runs.exclude.none"), nil
+		return seeOther(runAddress(id), "runs.exclude.none"), nil
 	}
 	made, err := u.runs.Get(r.Context(), id)
 	if err != nil {
@@ -143,5 +142,5 @@ func (u *UI) excludeRows(r *request) (view, error) {
 		return r.refused(id, r.explainRun(err))
 	}
 	u.noteRun(r, "excluded", id, joined(numbers))
-	return seeOther(at(id, "show", showPlan)+"#rows", "runs.did.excluded", len(numbers)), nil
+	return seeOther(rowsAddress(id, url.Values{"show": {showPlan}}), "runs.did.excluded", len(numbers)), nil
 }

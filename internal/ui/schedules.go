@@ -128,7 +128,7 @@ func (r *request) nightView(n night.Report) nightView {
 	case night.StateDone:
 	}
 	if n.Run != "" {
-		v.RunAt = "/runs/" + url.PathEscape(n.Run)
+		v.RunAt = runAddress(n.Run)
 	}
 	for cause, count := range n.Failed {
 		v.Failures = append(v.Failures, failure{cause, count})
