@@ -2,6 +2,7 @@ package ui
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -103,7 +104,9 @@ func (u *UI) fillRows(r *request, d *runData) error {
 		return err
 	}
 	if d.Rows.After > 0 {
-		d.Rows.First = rowsAddress(d.Run.ID, query)
+		first := maps.Clone(query)
+		first.Del("row") // where the next page begins
+		d.Rows.First = rowsAddress(d.Run.ID, first)
 	}
 	if next > 0 {
 		query.Set("after", strconv.Itoa(next))

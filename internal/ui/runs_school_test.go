@@ -1,8 +1,11 @@
 package ui_test
 
 import (
+	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -152,6 +155,31 @@ func TestARunIsTakenBackAfterAPreviewAndVerified(t *testing.T) {
 			t.Errorf("names: %v", got)
 		}
 	})
+}
+
+func TestThePagesOfAVerificationLeadBackToItsFirstRows(t *testing.T) {
+	t.Parallel()
+	const members = 61 // three pages
+	r := newRig(t, redistest.One(t))
+	r.school(members)
+	b := r.as(access.Administrator)
+	var lines strings.Builder
+	lines.WriteString("tenant,chat_id,user_id,nickname,previous\n")
+	for i := range members {
+		fmt.Fprintf(&lines, "%s,chat1,u%d,Eve %d,Ann %d\n", tenant, i+1, i+1, i+1)
+	}
+	made := b.applied(b.planned(lines.String(), "canary", "0", "trust", "1", "allow", "allow-changes").ID)
+	undo := r.plannedRun(b.steer(made.ID, "undo").id(t))
+	first := b.get("/runs/" + undo.ID + "?show=undo")
+	next := regexp.MustCompile(`href="([^"]+)">Next rows`).FindStringSubmatch(first.body)
+	if next == nil {
+		t.Fatalf("no second page: %s", first.text("rows"))
+	}
+	page := b.get(html.UnescapeString(next[1]))
+	back := regexp.MustCompile(`href="([^"]+)">First rows`).FindStringSubmatch(page.body)
+	if want := "/runs/" + undo.ID + "?show=undo#rows"; back == nil || back[1] != want {
+		t.Errorf("the link to the first rows is %q, want %q", back, want)
+	}
 }
 
 func TestResultsAreDownloadedInTheEncodingOfTheUpload(t *testing.T) {
