@@ -66,7 +66,6 @@ type countLine struct {
 	Meaning string
 	Rows    int
 	To      string // address of the rows
-	Chosen  bool
 }
 
 // loadRun reads the run that a request names.

@@ -2,7 +2,6 @@ package ui
 
 import (
 	"cmp"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -89,24 +88,23 @@ func (u *UI) fillRows(r *request, d *runData) error {
 	for _, tab := range all {
 		d.Rows.Tabs = append(d.Rows.Tabs, choice{Value: rowsAddress(d.Run.ID, url.Values{"show": {tab}}), Text: r.t("runs.show." + tab), Chosen: tab == d.Rows.Show})
 	}
-	var err error
-	var next int
-	query := url.Values{"show": {d.Rows.Show}}
+	filter, read := "decision", u.planned
 	switch d.Rows.Show {
 	case showResults:
-		next, err = u.results(r, d, query)
+		filter, read = "outcome", u.results
 	case showUndo:
-		next, err = u.verified(r, d, query)
-	default:
-		next, err = u.planned(r, d, query)
+		filter, read = "verdict", u.verified
 	}
-	if err != nil {
-		return err
+	query := url.Values{"show": {d.Rows.Show}}
+	if d.Rows.Filter = q.Get(filter); d.Rows.Filter != "" {
+		query.Set(filter, d.Rows.Filter)
 	}
 	if d.Rows.After > 0 {
-		first := maps.Clone(query)
-		first.Del("row") // where the next page begins
-		d.Rows.First = rowsAddress(d.Run.ID, first)
+		d.Rows.First = rowsAddress(d.Run.ID, query)
+	}
+	next, err := read(r, d, query)
+	if err != nil {
+		return err
 	}
 	if next > 0 {
 		query.Set("after", strconv.Itoa(next))
@@ -120,19 +118,13 @@ func (u *UI) fillRows(r *request, d *runData) error {
 }
 
 // planned reads rows of the plan.
-func (u *UI) planned(r *request, d *runData, query url.Values) (next int, err error) {
+func (u *UI) planned(r *request, d *runData, _ url.Values) (next int, err error) {
 	rows := d.Rows
 	rows.Exclude = d.Actions.Exclude
 	rows.Filters = d.Plan.Counts
-	if rows.Filter = r.URL.Query().Get("decision"); rows.Filter != "" {
-		query.Set("decision", rows.Filter)
-	}
-	for i := range rows.Filters {
-		rows.Filters[i].Chosen = rows.Filters[i].Word == rows.Filter
-	}
 	if n := d.Run.Plan.Suspicious; n > 0 {
 		rows.Filters = append(slices.Clone(rows.Filters), countLine{
-			Word: lookAt, Text: r.t("runs.look"), Rows: n, To: rowsAddress(d.Run.ID, url.Values{"show": {showPlan}, "decision": {lookAt}}), Chosen: rows.Filter == lookAt,
+			Word: lookAt, Text: r.t("runs.look"), Rows: n, To: rowsAddress(d.Run.ID, url.Values{"show": {showPlan}, "decision": {lookAt}}),
 		})
 	}
 	page, number := runview.Page{Limit: rowsOnPage, Scan: rowsRead}, func(p run.Planned) int { return p.Number }
@@ -207,16 +199,12 @@ func (r *request) outcomeBadge(o run.Outcome) badge {
 }
 
 // results reads results of rows.
-func (u *UI) results(r *request, d *runData, query url.Values) (next int, err error) {
+func (u *UI) results(r *request, d *runData, _ url.Values) (next int, err error) {
 	rows := d.Rows
 	rows.Filters = d.Progress.Counts
 	var only []run.Outcome
-	if rows.Filter = r.URL.Query().Get("outcome"); rows.Filter != "" {
-		query.Set("outcome", rows.Filter)
+	if rows.Filter != "" {
 		only = []run.Outcome{run.Outcome(rows.Filter)}
-	}
-	for i := range rows.Filters {
-		rows.Filters[i].Chosen = rows.Filters[i].Word == rows.Filter
 	}
 	advice, err := runview.ReadAdvice(r.Context(), u.ledger, d.Run)
 	if err != nil {
@@ -243,16 +231,14 @@ func (r *request) resultLine(p run.Result) rowLine {
 	return l
 }
 
-// verified compares rows of the run that was taken back with what the undo did.
+// verified compares rows of the run that was taken back with what the undo did. The next page
+// begins at another row of the undo.
 func (u *UI) verified(r *request, d *runData, query url.Values) (next int, err error) {
 	rows := d.Rows
 	undoAfter, _ := strconv.Atoi(r.URL.Query().Get("row"))
-	if rows.Filter = r.URL.Query().Get("verdict"); rows.Filter != "" {
-		query.Set("verdict", rows.Filter)
-	}
 	for _, v := range []run.Verdict{run.VerdictRestored, run.VerdictSkipped, run.VerdictImpossible, run.VerdictOpen, run.VerdictNothing} {
 		rows.Filters = append(rows.Filters, countLine{
-			Word: string(v), Text: r.t("runs.verdict." + string(v)), To: rowsAddress(d.Run.ID, url.Values{"show": {showUndo}, "verdict": {string(v)}}), Chosen: rows.Filter == string(v),
+			Word: string(v), Text: r.t("runs.verdict." + string(v)), To: rowsAddress(d.Run.ID, url.Values{"show": {showUndo}, "verdict": {string(v)}}),
 		})
 	}
 	last := undoAfter
