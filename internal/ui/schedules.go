@@ -2,6 +2,7 @@ package ui
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -130,10 +131,10 @@ func (r *request) nightView(n night.Report) nightView {
 	if n.Run != "" {
 		v.RunAt = runAddress(n.Run)
 	}
-	for cause, count := range n.Failed {
-		v.Failures = append(v.Failures, failure{cause, count})
+	for _, cause := range slices.Sorted(maps.Keys(n.Failed)) {
+		v.Failures = append(v.Failures, failure{cause, n.Failed[cause]})
 	}
-	slices.SortFunc(v.Failures, func(a, b failure) int { return b.N - a.N })
+	slices.SortStableFunc(v.Failures, func(a, b failure) int { return b.N - a.N })
 	for _, count := range n.SetAside {
 		v.SetAsideN += count
 	}

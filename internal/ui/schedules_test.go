@@ -79,7 +79,8 @@ func TestNightsOfAScheduleAreReported(t *testing.T) {
 				Schedule: "nightly", Tick: time.Date(2026, 11, 1+i, 18, 30, 0, 0, time.UTC), State: night.StateDone, Run: fmt.Sprint("run-", i), Rows: 1200, Complete: true, Applied: 1000 + i,
 			}
 			if i == 11 {
-				r.State, r.Decide, r.Failed = night.StateHeld, []string{"missing: 40 of 1200 members"}, map[string]int{"rejected 40035": 3}
+				r.State, r.Decide = night.StateHeld, []string{"missing: 40 of 1200 members"}
+				r.Failed = map[string]int{"rejected 40035": 3, "busy 500": 1, "panic": 1, "rejected 33012": 1, "unlisted 7": 1}
 				r.Forecast = &night.Forecast{Organisation: "lakeside", Left: 5000, PerNight: 100, Nights: 50}
 			}
 			text, err := json.Marshal(r)
@@ -91,7 +92,8 @@ func TestNightsOfAScheduleAreReported(t *testing.T) {
 			}
 		}
 		body := o.get("viewer", "/schedules/nightly")
-		o.wants(body, "2026-11-13 02:30:00", "waits for approval", "A person must decide: missing: 40 of 1200 members", "rows: 1,200", "applied: 1,011", "Failed: rejected 40035: 3",
+		o.wants(body, "2026-11-13 02:30:00", "waits for approval", "A person must decide: missing: 40 of 1200 members", "rows: 1,200", "applied: 1,011",
+			"Failed: rejected 40035: 3, busy 500: 1, panic: 1, rejected 33012: 1, unlisted 7: 1",
 			"Organisation lakeside has 5,000 calls left this month: about 50 nights.")
 		wantTranslated(t, body)
 		zh := o.chinese("viewer", "/schedules/nightly")
