@@ -20,17 +20,12 @@ func missing(err error) bool {
 // deadTask is what the page of one dead letter shows.
 type deadTask struct {
 	Dead     deadView
-	Cause    string // address of its cause
-	State    string // of its task in asynq, for people
-	Attempts []attempts
+	Cause    string           // address of its cause
+	State    string           // of its task in asynq, for people
+	Attempts []counted        // by class
 	Fields   []correctedField // of its task; none: no task can be read
 	Bytes    int              // of the payload
 	Personal bool
-}
-
-type attempts struct {
-	Class string
-	N     int
 }
 
 // correctedField is a field of a task in the form that corrects it.
@@ -64,7 +59,7 @@ func (u *UI) deadTaskPage(r *request, personal bool) (view, error) {
 		page.State = r.t("asynq.none")
 	}
 	for _, class := range slices.Sorted(maps.Keys(d.Attempts)) {
-		page.Attempts = append(page.Attempts, attempts{r.named("class."+class, class), d.Attempts[class]})
+		page.Attempts = append(page.Attempts, counted{r.named("class."+class, class), d.Attempts[class]})
 	}
 	return show("dead_task.html", "dead.task.title", page).styled(moreCSS), nil
 }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/url"
@@ -22,8 +23,21 @@ func (u *UI) scheduleRoutes() {
 	u.handle("GET /schedules", access.Viewer, u.schedulesPage)
 	u.handle("GET /schedules/{name}", access.Viewer, u.schedulePage)
 	u.handle("POST /schedules/{name}/run", access.Operator, u.scheduleRun)
-	u.handle("POST /schedules/{name}/pause", access.Operator, u.schedulePause)
-	u.handle("POST /schedules/{name}/resume", access.Operator, u.scheduleResume)
+	for _, s := range []scheduleSwitch{
+		{"pause", true, u.schedules.Pause, "schedule.paused", "schedule.paused.again"},
+		{"resume", false, u.schedules.Resume, "schedule.notpaused", "schedule.resumed"},
+	} {
+		u.handle("POST /schedules/{name}/"+s.action, access.Operator, func(r *request) (view, error) { return u.switchSchedule(r, s) })
+	}
+}
+
+// scheduleSwitch pauses or resumes a schedule.
+type scheduleSwitch struct {
+	action  string // the last part of its address
+	because bool   // it needs a reason
+	do      func(ctx context.Context, name, by, reason string) (paused bool, err error)
+	// The notices for a schedule that was not paused before, and for one that was.
+	running, paused string
 }
 
 // scheduleView is a schedule as the pages show it.
@@ -108,13 +122,14 @@ type nightView struct {
 
 	Badge     badge // its state
 	RunAt     string
-	Failures  []failure
+	Failures  []counted
 	SetAsideN int
 }
 
-type failure struct {
-	Cause string
-	N     int
+// counted is how often there is something.
+type counted struct {
+	Name string
+	N    int
 }
 
 func (r *request) nightView(n night.Report) nightView {
@@ -132,9 +147,9 @@ func (r *request) nightView(n night.Report) nightView {
 		v.RunAt = runAddress(n.Run)
 	}
 	for _, cause := range slices.Sorted(maps.Keys(n.Failed)) {
-		v.Failures = append(v.Failures, failure{cause, n.Failed[cause]})
+		v.Failures = append(v.Failures, counted{cause, n.Failed[cause]})
 	}
-	slices.SortStableFunc(v.Failures, func(a, b failure) int { return b.N - a.N })
+	slices.SortStableFunc(v.Failures, func(a, b counted) int { return b.N - a.N })
 	for _, count := range n.SetAside {
 		v.SetAsideN += count
 	}
@@ -193,36 +208,20 @@ func (u *UI) scheduleRun(r *request) (view, error) {
 	return seeOther(scheduleAddress(name), "schedule.started", tick.ID()), nil
 }
 
-func (u *UI) schedulePause(r *request) (view, error) {
-	reason, err := r.reason(true)
+func (u *UI) switchSchedule(r *request, s scheduleSwitch) (view, error) {
+	reason, err := r.reason(s.because)
 	if err != nil {
 		return view{}, err
 	}
-	name := r.PathValue("name")
-	before, err := u.schedules.Pause(r.Context(), name, r.User.By(), reason)
+	name, notice := r.PathValue("name"), s.running
+	before, err := s.do(r.Context(), name, r.User.By(), reason)
 	if err != nil {
 		return view{}, unknownSchedule(err)
 	}
 	if before {
-		return seeOther(scheduleAddress(name), "schedule.paused.again", name), nil
+		notice = s.paused
 	}
-	return seeOther(scheduleAddress(name), "schedule.paused", name), nil
-}
-
-func (u *UI) scheduleResume(r *request) (view, error) {
-	reason, err := r.reason(false)
-	if err != nil {
-		return view{}, err
-	}
-	name := r.PathValue("name")
-	before, err := u.schedules.Resume(r.Context(), name, r.User.By(), reason)
-	if err != nil {
-		return view{}, unknownSchedule(err)
-	}
-	if !before {
-		return seeOther(scheduleAddress(name), "schedule.notpaused", name), nil
-	}
-	return seeOther(scheduleAddress(name), "schedule.resumed", name), nil
+	return seeOther(scheduleAddress(name), notice, name), nil
 }
 
 func scheduleAddress(name string) string { return "/schedules/" + url.PathEscape(name) }
