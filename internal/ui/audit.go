@@ -53,7 +53,7 @@ func (u *UI) auditPage(r *request) (view, error) {
 		page.Rows = append(page.Rows, r.event(e))
 	}
 	for _, subject := range eventSubjects {
-		page.Events = append(page.Events, choice{subject + ".", r.named("subject."+subject, subject), page.Query.Event == subject+"."})
+		page.Events = append(page.Events, choice{subject + ".", r.named("subject.", subject), page.Query.Event == subject+"."})
 	}
 	link := func(from string) string {
 		to := url.Values{}
@@ -79,20 +79,20 @@ func (u *UI) auditPage(r *request) (view, error) {
 
 // event returns an event in the user's language. A reason is shown as it was recorded.
 func (r *request) event(e audit.Event) eventView {
-	v := eventView{Event: e, Title: r.named("event."+e.Event, e.Event)}
+	v := eventView{Event: e, Title: r.named("event.", e.Event)}
 	switch subject, _, _ := strings.Cut(e.Event, "."); {
 	case e.Class == string(hold.Operator): // By says it
 	case subject == "night":
-		v.Class = r.named("night."+e.Class, e.Class)
+		v.Class = r.named("night.", e.Class)
 	default:
-		v.Class = r.named("class."+e.Class, e.Class)
+		v.Class = r.named("class.", e.Class)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.More)) {
 		text := e.More[name]
 		if at, err := time.Parse(time.RFC3339, text); err == nil {
 			text = at.In(r.ui.zone).Format(time.DateTime)
 		}
-		v.More = append(v.More, sourceText{r.named("detail."+name, name), text})
+		v.More = append(v.More, sourceText{r.named("detail.", name), text})
 	}
 	return v
 }

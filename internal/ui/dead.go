@@ -98,7 +98,7 @@ func (u *UI) causeView(r *request, c deadletter.LaneCause) (v causeView, found b
 	tenant, kind, _ := strings.Cut(c.Lane, ".")
 	v = causeView{
 		LaneCause: c, DeadTrend: trend, Tenant: tenant,
-		ClassName: r.named("class."+c.Class, c.Class), KindName: r.kind(tasks.Kind(kind)),
+		ClassName: r.named("class.", c.Class), KindName: r.kind(tasks.Kind(kind)),
 		Bars: hourBars(trend.Periods), Message: deadletter.Shown(trend.Newest, false).Message,
 		Todo: r.advice(trend.Newest, c.Class, false), Address: causeAddress(c),
 		Replay: "/dead-letters/confirm?do=replay&" + causeQuery(c).Encode(), Discard: "/dead-letters/confirm?do=discard&" + causeQuery(c).Encode(),
@@ -147,7 +147,7 @@ func (u *UI) deadPage(r *request) (view, error) {
 	}
 	list := deadList{Filter: f}
 	for _, class := range outcome.OfDeadLetters() {
-		list.Classes = append(list.Classes, choice{string(class), r.named("class."+string(class), string(class)), f.Class == string(class)})
+		list.Classes = append(list.Classes, choice{string(class), r.named("class.", string(class)), f.Class == string(class)})
 	}
 	list.Kinds = r.kinds(f.Kind)
 	var tenants []string
@@ -213,7 +213,7 @@ type deadView struct {
 
 func (u *UI) deadView(r *request, s seal, d ledger.DeadLetter, personal bool) deadView {
 	v := deadView{
-		DeadLetter: deadletter.Shown(d, personal), ClassName: r.named("class."+d.Class, d.Class), Advice: r.advice(d, d.Class, personal),
+		DeadLetter: deadletter.Shown(d, personal), ClassName: r.named("class.", d.Class), Advice: r.advice(d, d.Class, personal),
 		Address: deadAddress(d.Lane, d.ID),
 	}
 	if d.Target != "" && d.Tenant != "" {

@@ -53,13 +53,13 @@ func (u *UI) deadTaskPage(r *request, personal bool) (view, error) {
 	page := deadTask{
 		Dead: u.deadView(r, s, d, personal), Personal: personal, Bytes: max(d.PayloadBytes, len(d.Payload)),
 		Cause: causeAddress(deadletter.LaneCause{Lane: d.Lane, Class: d.Class, Code: d.Code}),
-		State: r.named("asynq."+state, state), Fields: r.corrections(d, personal),
+		State: r.named("asynq.", state), Fields: r.corrections(d, personal),
 	}
 	if state == "" {
 		page.State = r.t("asynq.none")
 	}
 	for _, class := range slices.Sorted(maps.Keys(d.Attempts)) {
-		page.Attempts = append(page.Attempts, counted{r.named("class."+class, class), d.Attempts[class]})
+		page.Attempts = append(page.Attempts, counted{r.named("class.", class), d.Attempts[class]})
 	}
 	return show("dead_task.html", "dead.task.title", page).styled(moreCSS), nil
 }

@@ -17,7 +17,7 @@ var (
 	usedInTemplate = regexp.MustCompile(`\bt "([a-z0-9_.]+)"`)
 	usedInGo       = regexp.MustCompile(`"([a-z_]+(?:\.[a-z0-9_]+)+)"`)
 	// prefixes are those of keys that end in a value: a role, a class.
-	prefixes = regexp.MustCompile(`(?:print |t\()"([a-z.]+\.)" ?\+? ?|"([a-z]+\.)" ?\+`)
+	prefixes = regexp.MustCompile(`(?:print |t\(|named\()"([a-z.]+\.)" ?\+? ?|"([a-z]+\.)" ?\+`)
 	verb     = regexp.MustCompile(`%(?:\[\d\])?[a-z%]`)
 	between  = regexp.MustCompile(`>([^<>{}]*[A-Za-z\p{Han}][^<>{}]*)<`)
 )

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -40,11 +41,14 @@ func (u *UI) handleMasked(path string, about func(r *request) audit.Event, page 
 
 // named returns the message of a value that others wrote: a class, a kind, an event. A value
 // that has none is shown as it is: a newer version may have written it.
-func (r *request) named(key, value string) string {
-	if r.ui.messages[key].EN != "" {
-		return r.t(key)
+func (r *request) named(prefix, value string) string { return cmp.Or(r.hint(prefix+value), value) }
+
+// hint returns a message that may not exist; empty: it does not.
+func (r *request) hint(key string) string {
+	if r.ui.messages[key].EN == "" {
+		return ""
 	}
-	return value
+	return r.t(key)
 }
 
 // column returns the name of a column of files: in Chinese with the usual one.

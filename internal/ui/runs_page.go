@@ -300,14 +300,6 @@ func (r *request) accepts(g run.Guard) string {
 	return cmp.Or(r.hint("runs.guard."+g.Name), r.t("runs.guard.other"))
 }
 
-// hint returns a message that may not exist; empty: it does not.
-func (r *request) hint(key string) string {
-	if r.ui.messages[key].EN == "" {
-		return ""
-	}
-	return r.t(key)
-}
-
 // rowsOf lists the first rows of a guard, by their lines where these are known.
 func (r *request) rowsOf(g run.Guard) string {
 	switch {

@@ -58,7 +58,7 @@ type tickView struct {
 }
 
 func (r *request) tickView(p schedule.Past) tickView {
-	v := tickView{Past: p, Badge: badge{"ok", r.named("tick."+string(p.State), string(p.State))}, About: r.result(p.Result)}
+	v := tickView{Past: p, Badge: badge{"ok", r.named("tick.", string(p.State))}, About: r.result(p.Result)}
 	switch p.State {
 	case schedule.Failed, schedule.Missed, schedule.Deleted:
 		v.Badge.Class = "bad"
@@ -133,7 +133,7 @@ type counted struct {
 }
 
 func (r *request) nightView(n night.Report) nightView {
-	v := nightView{Report: n, Badge: badge{"ok", r.named("night."+string(n.State), string(n.State))}}
+	v := nightView{Report: n, Badge: badge{"ok", r.named("night.", string(n.State))}}
 	switch n.State {
 	case night.StateFailed, night.StateExpired, night.StateStopped:
 		v.Badge.Class = "bad"

@@ -200,7 +200,7 @@ func (u *UI) fillFound(r *request, page *foundPage, s searched, lanes []registry
 			if !page.Personal {
 				value = privacy.Value(f.lane.Kind, name, value)
 			}
-			row.Values = append(row.Values, r.named("field."+name, name)+": "+value)
+			row.Values = append(row.Values, r.named("field.", name)+": "+value)
 		}
 		page.Rows = append(page.Rows, row)
 	}

@@ -216,11 +216,9 @@ func (r *request) conclude(v *targetView) {
 	v.Class, v.DeadWaits = wordClass(c.Word), c.DeadWaits
 	key := conclusionKey(c)
 	if v.Sentence = r.t(key); c.Field != "" && strings.Contains(r.ui.messages[key].EN, "%s") {
-		v.Sentence = r.t(key, r.named("field."+c.Field, c.Field))
+		v.Sentence = r.t(key, r.named("field.", c.Field))
 	}
-	if todo := key + ".todo"; r.ui.messages[todo].EN != "" {
-		v.Todo = r.t(todo)
-	}
+	v.Todo = r.hint(key + ".todo")
 	if c.Word == explain.Dead && c.Detail == explain.Plain {
 		v.Todo = r.advice(*c.Task.Dead, c.Task.Dead.Class, v.Personal)
 	}
@@ -251,7 +249,7 @@ func (r *request) fieldView(x *explain.Target, name string) fieldView {
 	f := x.Record.Fields[name]
 	c := x.ConcludeField(name)
 	v := fieldView{
-		Name: r.named("field."+name, name), Badge: badge{wordClass(c.Word), r.t("word." + string(c.Word))},
+		Name: r.named("field.", name), Badge: badge{wordClass(c.Word), r.t("word." + string(c.Word))},
 		Pending: f.Latest > f.Applied, Applied: f.Applied != 0, Value: x.Value(name, f.Value), Instead: x.Value(name, f.Wanted),
 	}
 	if f.Latest > 0 {
@@ -282,7 +280,7 @@ func (r *request) fieldView(x *explain.Target, name string) fieldView {
 	}
 	if f.Lock != nil {
 		v.Locked = f.Lock.Until
-		v.Notes = append(v.Notes, r.named("lock."+f.Lock.Why, f.Lock.Why))
+		v.Notes = append(v.Notes, r.named("lock.", f.Lock.Why))
 	}
 	return v
 }
@@ -318,7 +316,7 @@ func (r *request) unknownOutcome(x *explain.Target, f ledger.State, name string)
 }
 
 func (r *request) taskView(t explain.Task) taskView {
-	v := taskView{ID: t.ID, Error: t.Error, State: r.named("asynq."+t.State, t.State)}
+	v := taskView{ID: t.ID, Error: t.Error, State: r.named("asynq.", t.State)}
 	switch {
 	case t.ID == "":
 		v.State = r.t("asynq.unread")
@@ -341,12 +339,12 @@ func (r *request) taskView(t explain.Task) taskView {
 func (r *request) effectView(x *explain.Target, e ledger.Event) effectView {
 	v := effectView{At: e.At, RequestID: x.Masked(e.RequestID), TaskID: e.TaskID}
 	if e.By != "" {
-		v.What = r.t("target.effect.person", e.By, r.named("did."+e.Did, e.Did))
+		v.What = r.t("target.effect.person", e.By, r.named("did.", e.Did))
 		return v
 	}
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(e.Set)) {
-		text := r.named("field."+name, name)
+		text := r.named("field.", name)
 		if value := e.Set[name]; value != "" {
 			text += ": " + x.Value(name, value)
 		}
