@@ -46,9 +46,9 @@ func (u *UI) deadConfirmPage(r *request) (view, error) {
 	if page.Count, err = u.dead.CountOf(r.Context(), c, until); err != nil {
 		return view{}, err
 	}
-	title := "dead.confirm.replay.title"
+	title := "dead.replay.all"
 	if page.Discard {
-		title = "dead.confirm.discard.title"
+		title = "dead.discard.all"
 	}
 	return show("dead_confirm.html", title, page).styled(moreCSS), nil
 }

@@ -3,12 +3,10 @@ package ui
 // newRunMessages are those of the upload and of the correction of rows.
 func newRunMessages() map[string]message {
 	return map[string]message{
-		"runs.new.title":          {"Upload a file", "上传文件"},
 		"runs.new.about":          {"CSV, XLSX or NDJSON; the first line names the columns. The whole file is checked before anything is stored. Then you see the plan.", "支持 CSV、XLSX、NDJSON，第一行是列名。整个文件检查无误后才会保存，然后显示计划。"},
 		"runs.new.example":        {"A file to begin with:", "示例文件："},
 		"runs.new.file":           {"File", "文件"},
 		"runs.new.drop":           {"or drop it here", "或拖放到此处"},
-		"runs.new.tenant":         {"Tenant", "租户"},
 		"runs.new.tenant.file":    {"as the file says", "以文件为准"},
 		"runs.new.kind":           {"Kind of change", "变更类型"},
 		"runs.new.kind.file":      {"as the columns say", "由列名判断"},

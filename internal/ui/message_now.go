@@ -29,7 +29,6 @@ func nowMessages() map[string]message {
 		"now.lane.share":  {"at %d %% of its limit", "仅用限额的 %d%%"},
 
 		"lane.name":    {"Lane", "通道"},
-		"lane.state":   {"State", "状态"},
 		"lane.urgent":  {"Urgent", "紧急"},
 		"lane.bulk":    {"Waiting", "等待"},
 		"lane.active":  {"Running", "执行中"},
@@ -37,7 +36,6 @@ func nowMessages() map[string]message {
 		"lane.rate":    {"Calls/s", "次/秒"},
 		"lane.minutes": {"Last 10 min", "最近 10 分钟"},
 		"lane.eta":     {"Done in", "预计完成"},
-		"lane.dead":    {"Dead letters", "死信"},
 		"lane.spark":   {"%s of %s calls a second are used", "每秒使用 %s 次，限额 %s 次"},
 
 		"scope.lane":         {"%s", "%s"},
@@ -106,7 +104,6 @@ func nowMessages() map[string]message {
 		"hold.ends":      {"Next", "下一步"},
 		"hold.tries":     {"Probes so far", "已探测次数"},
 		"hold.do":        {"To do", "处理办法"},
-		"hold.lanes":     {"Lanes", "通道"},
 		"hold.bulkonly":  {"urgent tasks still run", "紧急任务仍在执行"},
 		"hold.todo":      {"%s. %s", "%s。%s"},
 		"hold.noanswer":  {"no answer", "没有响应"},
@@ -153,7 +150,6 @@ func nowMessages() map[string]message {
 		"quota.reserve":    {"Reserve for urgent tasks", "紧急任务保留量"},
 		"quota.ends":       {"Month ends", "本月结束"},
 		"quota.who":        {"What spent it", "用量来源"},
-		"quota.run":        {"Run", "批次"},
 		"quota.night":      {"Night", "夜间同步"},
 		"quota.days":       {"Calls by day (Asia/Shanghai)", "每日用量（Asia/Shanghai）"},
 		"quota.day.urgent": {"%s, of these %s urgent", "%s，其中紧急 %s"},

@@ -15,13 +15,9 @@ func runsListMessages() map[string]message {
 	return map[string]message{
 		"runs.title":       {"Runs", "批次"},
 		"runs.new":         {"Upload a file", "上传文件"},
-		"runs.filter":      {"Filter", "筛选"},
 		"runs.filter.any":  {"All", "全部"},
 		"runs.filter.none": {"Show all", "显示全部"},
-		"runs.run":         {"Run", "批次"},
-		"runs.state":       {"State", "状态"},
 		"runs.name":        {"Name", "名称"},
-		"runs.tenant":      {"Tenant", "租户"},
 		"runs.progress":    {"Progress", "进度"},
 		"runs.rows":        {"Rows", "行"},
 		"runs.failed":      {"Failed", "失败"},
@@ -40,7 +36,6 @@ func runsListMessages() map[string]message {
 // runMessages are those of the page of one run.
 func runMessages() map[string]message {
 	return map[string]message{
-		"runs.one.title": {"Run", "批次"},
 		"runs.by":        {"by %s", "创建人 %s"},
 		"runs.now":       {"State and actions", "状态与操作"},
 		"runs.why":       {"Reason:", "原因："},
@@ -127,13 +122,11 @@ func runMessages() map[string]message {
 		"runs.line":           {"Line", "行号"},
 		"runs.row":            {"Row %d", "第 %d 条"},
 		"runs.decision":       {"What", "结果"},
-		"runs.target":         {"Target", "对象"},
 		"runs.pair":           {"Old → new", "原值 → 新值"},
 		"runs.pair.undo":      {"Set by the run → restored", "该批次设置的值 → 恢复的值"},
 		"runs.note":           {"Notes", "说明"},
 		"runs.look":           {"look at these", "请核对"},
 		"runs.look.at":        {"Check this: the new value", "请核对："},
-		"runs.todo":           {"To do:", "处理办法："},
 		"runs.code":           {"code", "错误码"},
 		"runs.request":        {"request", "请求 ID"},
 		"runs.rows.none":      {"No rows.", "没有行。"},

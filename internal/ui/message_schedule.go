@@ -28,7 +28,6 @@ func scheduleMessages() map[string]message {
 		"schedule.resume":        {"Resume", "恢复"},
 		"schedule.resume.about":  {"The times of the pause are not carried out: the first tick is that of the next time.", "暂停期间错过的不再补执行，从下一个计划时间开始。"},
 		"schedule.history":       {"Last ticks", "执行历史"},
-		"schedule.state":         {"State", "状态"},
 		"schedule.course":        {"Course", "过程"},
 		"schedule.result":        {"Result", "结果"},
 		"schedule.began":         {"began %s late", "延迟 %s 开始"},

@@ -3,7 +3,6 @@ package ui
 // targetMessages are those of the page of one target.
 func targetMessages() map[string]message {
 	return map[string]message{
-		"target.title":          {"Target", "对象"},
 		"target.form":           {"This address names no target. A group nickname is written chat/user.", "地址中没有有效的对象。群昵称写作 群ID/用户ID。"},
 		"target.should":         {"Should be", "应为"},
 		"target.should.unknown": {"the value of the waiting change is not known", "等待中的变更的值未知"},

@@ -172,7 +172,7 @@ func (u *UI) targetPage(r *request, personal bool) (view, error) {
 	for _, d := range x.Dead {
 		v.DeadLetters = append(v.DeadLetters, u.deadView(r, seal{}, withoutTarget(d), personal))
 	}
-	return show("target.html", "target.title", v).styled(moreCSS).refreshed(), nil
+	return show("target.html", "more.target", v).styled(moreCSS).refreshed(), nil
 }
 
 // withoutTarget returns a dead letter without a link to its target.
