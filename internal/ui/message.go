@@ -28,9 +28,8 @@ const (
 func allMessages() map[string]message {
 	all := map[string]message{}
 	for _, some := range []map[string]message{
-		coreMessages(), nowMessages(),
-		runsMessages(),
-		moreMessages(),
+		coreMessages(), nowMessages(), runsListMessages(), runMessages(), runWordMessages(), newRunMessages(), didMessages(),
+		moreMessages(), deadMessages(), searchMessages(), targetMessages(), scheduleMessages(), auditMessages(),
 	} {
 		maps.Copy(all, some)
 	}

@@ -1,11 +1,8 @@
 package ui
 
-import "maps"
-
-// moreMessages are the messages of the pages of dead letters, search, targets, schedules and
-// the audit log.
+// moreMessages are those that several pages share.
 func moreMessages() map[string]message {
-	all := map[string]message{
+	return map[string]message{
 		"more.tenant":          {"Tenant", "租户"},
 		"more.kind":            {"Kind", "类型"},
 		"more.organisation":    {"Organisation", "机构"},
@@ -62,10 +59,6 @@ func moreMessages() map[string]message {
 		"asynq.dead":        {"a dead letter", "死信"},
 		"asynq.unread":      {"not read", "未读取"},
 	}
-	for _, some := range []map[string]message{deadMessages(), searchMessages(), targetMessages(), scheduleMessages(), auditMessages()} {
-		maps.Copy(all, some)
-	}
-	return all
 }
 
 // searchMessages are those of the page of a search.

@@ -1,16 +1,6 @@
 package ui
 
-import "maps"
-
-// runsMessages are the messages of the pages of runs.
-func runsMessages() map[string]message {
-	all := map[string]message{}
-	for _, some := range []map[string]message{runsListMessages(), runMessages(), runWordMessages(), newRunMessages(), didMessages()} {
-		maps.Copy(all, some)
-	}
-	return all
-}
-
+// runsListMessages are those of the list of runs.
 func runsListMessages() map[string]message {
 	return map[string]message{
 		"runs.title":       {"Runs", "批次"},

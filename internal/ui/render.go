@@ -27,10 +27,6 @@ type renderers struct {
 // mostIdle bounds the renderers that are kept.
 const mostIdle = 8
 
-func newRenderers(maker func() *renderer) renderers {
-	return renderers{make(chan *renderer, mostIdle), maker}
-}
-
 func (p renderers) take() *renderer {
 	select {
 	case re := <-p.idle:

@@ -12,25 +12,15 @@ import (
 	"rollcall/internal/access"
 	"rollcall/internal/audit"
 	"rollcall/internal/hold"
-	"rollcall/internal/intake"
 	"rollcall/internal/run"
 	"rollcall/internal/table"
 )
-
-// runPages are what the pages of runs keep.
-type runPages struct {
-	planner *intake.Planner
-	// uploads bounds the files that are read at the same time.
-	uploads chan struct{}
-	shown   shownNames
-}
 
 // uploadsAtOnce bounds the files that one process reads at the same time: each costs a core.
 const uploadsAtOnce = 4
 
 // runsRoutes registers the pages of runs.
 func (u *UI) runsRoutes() {
-	u.runPages = runPages{planner: intake.NewPlanner(u.runs, u.rdb, u.log), uploads: make(chan struct{}, uploadsAtOnce)}
 	u.handle("GET /runs", access.Viewer, u.runsPage)
 	u.handle("GET /runs/new", access.Operator, u.newRunPage)
 	u.handleUpTo("POST /runs/new", access.Operator, table.MaxSize+mostForm, u.makeRun)

@@ -19,9 +19,6 @@ type shownNames struct {
 func (s *shownNames) begin(user, what string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last == nil {
-		s.last = map[[2]string]time.Time{}
-	}
 	key := [2]string{user, what}
 	if now.Sub(s.last[key]) < noteNamesEvery {
 		return false

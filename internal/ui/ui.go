@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/deadletter"
 	"rollcall/internal/enqueue"
 	"rollcall/internal/hold"
+	"rollcall/internal/intake"
 	"rollcall/internal/ledger"
 	"rollcall/internal/overview"
 	"rollcall/internal/run"
@@ -73,7 +74,9 @@ type UI struct {
 	standIn   string            // for the token of a form, in what lives keeps
 	versions  map[string]string // of static files, by name
 
-	runPages
+	planner *intake.Planner
+	uploads chan struct{} // bounds the files that are read at the same time
+	shown   shownNames
 }
 
 // route is a page, and the role that its users need.
@@ -88,7 +91,8 @@ func New(cfg Config) *UI {
 		login: cfg.Login, rdb: cfg.Redis, ledger: cfg.Ledger, runs: cfg.Runs, producer: cfg.Producer, state: cfg.State,
 		dead: deadletter.New(cfg.Redis, cfg.Producer), holds: hold.NewStore(cfg.Redis), schedules: schedule.NewStore(cfg.Redis),
 		zone: cfg.Zone, log: cfg.Log, now: cfg.Now,
-		mux: http.NewServeMux(), messages: allMessages(),
+		mux: http.NewServeMux(), messages: allMessages(), versions: versions(files), standIn: randomToken(),
+		uploads: make(chan struct{}, uploadsAtOnce),
 	}
 	if u.zone == nil {
 		u.zone = time.Local
@@ -99,9 +103,9 @@ func New(cfg Config) *UI {
 	if u.now == nil {
 		u.now = time.Now
 	}
-	u.versions = versions(files)
-	u.lives.all, u.standIn = map[liveKey]live{}, randomToken()
-	u.renderers = newRenderers(u.newRenderer)
+	u.planner = intake.NewPlanner(u.runs, u.rdb, u.log)
+	u.lives.all, u.shown.last = map[liveKey]live{}, map[[2]string]time.Time{}
+	u.renderers = renderers{idle: make(chan *renderer, mostIdle), make: u.newRenderer}
 	u.loginRoutes()
 	u.nowRoutes()
 	u.runsRoutes()
