@@ -112,6 +112,15 @@ func (u *UI) causeView(r *request, c deadletter.LaneCause) (v causeView, found b
 	return v, true, nil
 }
 
+// chosenCause reads the cause in the address of a page.
+func (u *UI) chosenCause(r *request) (causeView, error) {
+	v, found, err := u.causeView(r, causeOf(r.URL.Query()))
+	if err == nil && !found {
+		err = &userError{key: "dead.cause.empty", status: 404}
+	}
+	return v, err
+}
+
 // advice is what to do about a dead letter, in the user's language.
 func (r *request) advice(d ledger.DeadLetter, class string, personal bool) string {
 	d.Class = cmp.Or(d.Class, class)
@@ -163,7 +172,16 @@ func (u *UI) deadPage(r *request) (view, error) {
 	list.Tenants, list.Causes = choices(tenants, f.Tenant), int64(len(chosen))
 	from := pageStart(q.Get("from"), len(chosen))
 	to := min(from+causesOnPage, len(chosen))
-	list.Previous, list.Next = pageLinks("/dead-letters", q, from, to, len(chosen), causesOnPage)
+	page := func(from int) string {
+		q.Set("from", strconv.Itoa(from))
+		return "/dead-letters?" + q.Encode()
+	}
+	if from > 0 {
+		list.Previous = page(max(0, from-causesOnPage))
+	}
+	if to < len(chosen) {
+		list.Next = page(to)
+	}
 	for _, c := range chosen[from:to] {
 		v, found, err := u.causeView(r, c)
 		if err != nil {
@@ -185,21 +203,6 @@ func pageStart(text string, n int) int {
 	return from
 }
 
-// pageLinks returns the addresses of the pages before and after one with the rows from to to.
-func pageLinks(path string, q url.Values, from, to, n, size int) (previous, next string) {
-	link := func(at int) string {
-		q.Set("from", strconv.Itoa(at))
-		return path + "?" + q.Encode()
-	}
-	if from > 0 {
-		previous = link(max(0, from-size))
-	}
-	if to < n {
-		next = link(to)
-	}
-	return previous, next
-}
-
 // deadView is a dead letter as the pages show it.
 type deadView struct {
 	ledger.DeadLetter
@@ -211,7 +214,7 @@ type deadView struct {
 	RunAt     string // address of its run
 }
 
-func (u *UI) deadView(r *request, s seal, d ledger.DeadLetter, personal bool) deadView {
+func (r *request) deadView(s seal, d ledger.DeadLetter, personal bool) deadView {
 	v := deadView{
 		DeadLetter: deadletter.Shown(d, personal), ClassName: r.named("class.", d.Class), Advice: r.advice(d, d.Class, personal),
 		Address: deadAddress(d.Lane, d.ID),
@@ -237,28 +240,24 @@ type deadCause struct {
 
 func (u *UI) deadCausePage(r *request, personal bool) (view, error) {
 	q := r.URL.Query()
-	c := causeOf(q)
-	v, found, err := u.causeView(r, c)
+	v, err := u.chosenCause(r)
 	if err != nil {
 		return view{}, err
 	}
-	if !found {
-		return view{}, &userError{key: "dead.cause.empty", status: 404}
-	}
-	if c.DeadLetters, err = u.dead.CountOf(r.Context(), c, time.Time{}); err != nil {
+	page := deadCause{Cause: v, Personal: personal}
+	if page.Count, err = u.dead.CountOf(r.Context(), v.LaneCause, time.Time{}); err != nil {
 		return view{}, err
 	}
 	s, err := newSeal(r.Context(), u.rdb)
 	if err != nil {
 		return view{}, err
 	}
-	page := deadCause{Cause: v, Personal: personal, Count: c.DeadLetters}
-	dead, next, err := u.dead.Page(r.Context(), c, ledger.Cursor(q.Get("from")), deadOnPage)
+	dead, next, err := u.dead.Page(r.Context(), v.LaneCause, ledger.Cursor(q.Get("from")), deadOnPage)
 	if err != nil {
 		return view{}, err
 	}
 	for _, d := range dead {
-		page.Rows = append(page.Rows, u.deadView(r, s, d, personal))
+		page.Rows = append(page.Rows, r.deadView(s, d, personal))
 	}
 	if q.Get("from") != "" {
 		page.First = v.Address

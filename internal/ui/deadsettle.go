@@ -28,13 +28,9 @@ type deadConfirm struct {
 
 func (u *UI) deadConfirmPage(r *request) (view, error) {
 	q := r.URL.Query()
-	c := causeOf(q)
-	v, found, err := u.causeView(r, c)
+	v, err := u.chosenCause(r)
 	if err != nil {
 		return view{}, err
-	}
-	if !found {
-		return view{}, &userError{key: "dead.cause.empty", status: 404}
 	}
 	until := u.now()
 	if at, err := strconv.ParseInt(q.Get("until"), 10, 64); err == nil {
@@ -43,7 +39,7 @@ func (u *UI) deadConfirmPage(r *request) (view, error) {
 	page := deadConfirm{
 		Cause: v, Discard: q.Get("do") == "discard", Until: strconv.FormatInt(until.UnixMicro(), 10), Back: v.Address,
 	}
-	if page.Count, err = u.dead.CountOf(r.Context(), c, until); err != nil {
+	if page.Count, err = u.dead.CountOf(r.Context(), v.LaneCause, until); err != nil {
 		return view{}, err
 	}
 	title := "dead.replay.all"

@@ -51,7 +51,7 @@ func (u *UI) deadTaskPage(r *request, personal bool) (view, error) {
 		return view{}, err
 	}
 	page := deadTask{
-		Dead: u.deadView(r, s, d, personal), Personal: personal, Bytes: max(d.PayloadBytes, len(d.Payload)),
+		Dead: r.deadView(s, d, personal), Personal: personal, Bytes: max(d.PayloadBytes, len(d.Payload)),
 		Cause: causeAddress(deadletter.LaneCause{Lane: d.Lane, Class: d.Class, Code: d.Code}),
 		State: r.named("asynq.", state), Fields: r.corrections(d, personal),
 	}

@@ -45,10 +45,12 @@ const mostScopes = 200
 // scopesOf lists what a person can hold: lanes, tenants and organisations. More than mostScopes
 // are none.
 func (r *request) scopesOf(s *overview.State) []choice {
-	found := map[hold.Scope]bool{}
+	var found []hold.Scope
 	for _, l := range s.Lanes.Lanes {
 		for _, scope := range l.Scopes() {
-			found[scope] = true
+			if !slices.Contains(found, scope) {
+				found = append(found, scope)
+			}
 		}
 		if len(found) > mostScopes {
 			return nil
@@ -56,16 +58,13 @@ func (r *request) scopesOf(s *overview.State) []choice {
 	}
 	var all []choice
 	for _, level := range []hold.Level{hold.Lane, hold.Tenant, hold.Organisation} {
-		for _, l := range s.Lanes.Lanes {
-			for _, scope := range l.Scopes() {
-				if scope.Level == level && found[scope] {
-					delete(found, scope)
-					text := scope.String()
-					if level == hold.Lane {
-						text = scope.Name
-					}
-					all = append(all, choice{Value: text, Text: r.scope(scope)})
-				}
+		for _, scope := range found {
+			switch {
+			case scope.Level != level:
+			case level == hold.Lane:
+				all = append(all, choice{Value: scope.Name, Text: r.scope(scope)})
+			default:
+				all = append(all, choice{Value: scope.String(), Text: r.scope(scope)})
 			}
 		}
 	}

@@ -65,7 +65,7 @@ func (u *UI) nowPage(r *request) (view, error) {
 
 // nowData returns what the page shows of a state: the first lanes and months, or all.
 func (r *request) nowData(state *overview.State, all bool) nowData {
-	data := nowData{State: state, Class: "ok", Others: r.alarms(state), Old: state.Err != nil && !state.Read.IsZero()}
+	data := nowData{State: state, Class: "ok", Lanes: len(state.Lanes.Lanes), Others: r.alarms(state), Old: state.Err != nil && !state.Read.IsZero()}
 	if len(data.Others) > 0 && data.Others[0].Class() != "quiet" {
 		data.Worst, data.Others, data.Class = &data.Others[0], data.Others[1:], data.Others[0].Class()
 	}
@@ -76,7 +76,6 @@ func (r *request) nowData(state *overview.State, all bool) nowData {
 	}
 	for _, l := range state.Lanes.Lanes {
 		data.Waits += l.Waits()
-		data.Lanes++
 		if len(data.Rows) >= mostRows && !all {
 			continue
 		}

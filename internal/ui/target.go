@@ -170,15 +170,10 @@ func (u *UI) targetPage(r *request, personal bool) (view, error) {
 		v.Effects = append(v.Effects, r.effectView(x, e))
 	}
 	for _, d := range x.Dead {
-		v.DeadLetters = append(v.DeadLetters, u.deadView(r, seal{}, withoutTarget(d), personal))
+		d.Tenant = "" // no link to this page
+		v.DeadLetters = append(v.DeadLetters, r.deadView(seal{}, d, personal))
 	}
 	return show("target.html", "more.target", v).styled(moreCSS).refreshed(), nil
-}
-
-// withoutTarget returns a dead letter without a link to its target.
-func withoutTarget(d ledger.DeadLetter) ledger.DeadLetter {
-	d.Tenant = ""
-	return d
 }
 
 // stopped returns what stops a lane, in the user's language.
