@@ -209,7 +209,6 @@ func scheduleEntry(s config.Schedule) schedule.Entry {
 func pageConfig(cfg *config.Config) monitor.Config {
 	page := monitor.Config{
 		Address: cfg.HTTP.Listen, Users: accounts(cfg), Writable: cfg.HTTP.Writable, ShowPersonalData: cfg.HTTP.ShowPersonalData,
-		Proxies: proxies(cfg),
 	}
 	if page.Address == config.Off {
 		page.Address = ""

@@ -10,9 +10,6 @@ import (
 	"rollcall/internal/access"
 )
 
-// Observer counts what the guard refuses.
-type Observer = access.LoginObserver
-
 // Write is something that a user changed in the web UI.
 type Write struct {
 	User   string // "" if the web UI needs no login
@@ -28,7 +25,7 @@ const auditFor = 2 * time.Second
 // Audit.
 func (c Config) audited(ui http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if reads(r) {
 			ui.ServeHTTP(w, r)
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
+	"rollcall/internal/access"
 	"rollcall/internal/logtest"
 	"rollcall/internal/monitor"
 	"rollcall/internal/redistest"
@@ -47,7 +48,8 @@ func TestWrongLoginsAreSlowedDownCountedAndLogged(t *testing.T) {
 	var counts refusals
 	start := time.Now()
 	still := func() time.Time { return start } // no guess is free again
-	url := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, Log: log.Logger(), Observer: &counts}.At(still))
+	login := access.NewLogin(access.LoginConfig{Users: access.NewUsers(ann), Observer: &counts, Log: log.Logger(), Now: still})
+	url := serve(t, redistest.One(t), monitor.Config{Users: []monitor.User{ann}, Login: login, Log: log.Logger()})
 	page := request{method: http.MethodGet, url: url + "/monitor/"}
 	for range 20 { // a browser that was not asked for a password yet
 		if status, _ := ask(t, page); status != http.StatusUnauthorized {

@@ -28,8 +28,6 @@ type Config struct {
 	Address string
 	// Redis is used and closed by asynq.
 	Redis asynq.RedisConnOpt
-	// Proxies name the client of a request in X-Forwarded-For.
-	Proxies access.Proxies
 	// TLS is a second listener. nil: there is none.
 	TLS *TLS
 	// API serves everything below /v1/, behind a guard of its own. nil: there is none.
@@ -37,9 +35,9 @@ type Config struct {
 	// UI serves our pages, everything that no other path has, behind a guard of its own. nil:
 	// "/" leads to asynq's web UI.
 	UI http.Handler
-	// Login knows the users. nil: it is made of Users, Guesses and Observer.
+	// Login knows the users. Required, but not for Check.
 	Login *access.Login
-	// Users may log in. Empty: everyone on this machine may see everything.
+	// Users are those of Login. Empty: everyone on this machine may see everything.
 	Users []User
 	// Writable lets the web UI run, archive and delete tasks, and pause queues. False:
 	// it only shows them.
@@ -61,14 +59,8 @@ type Config struct {
 	// Audit records what a user changed in the web UI, within two seconds. nil: it is
 	// only logged.
 	Audit func(context.Context, Write) error
-	// Guesses slows down wrong logins. nil: it has its own.
-	Guesses *access.Guesses
-	// Observer counts refused logins. nil: they are not counted.
-	Observer Observer
-	// Log receives changes by users, refused logins, and faults. nil: no log.
+	// Log receives changes by users, and faults. nil: no log.
 	Log *slog.Logger
-
-	now func() time.Time // of guesses; nil: time.Now
 }
 
 // Server is the listening web server.
@@ -88,11 +80,6 @@ func (c Config) Listen(ctx context.Context) (*Server, error) {
 	address, err := c.address()
 	if err != nil {
 		return nil, err
-	}
-	if c.Login == nil {
-		c.Login = access.NewLogin(access.LoginConfig{
-			Users: access.NewUsers(c.Users...), Guesses: c.Guesses, Proxies: c.Proxies, Observer: c.Observer, Log: c.Log, Now: c.now,
-		})
 	}
 	listeners, err := c.listen(ctx, address)
 	if err != nil {
@@ -179,7 +166,7 @@ func (c Config) routes(ui http.Handler) http.Handler {
 // it.
 func (c Config) readOnly(ui http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !c.Writable && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if !c.Writable && !reads(r) {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "the web UI is read-only: set writable under http in the worker's configuration", http.StatusMethodNotAllowed)
 			return

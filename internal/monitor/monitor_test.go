@@ -263,6 +263,9 @@ func config(s *redistest.Server, c monitor.Config) monitor.Config {
 		c.Address = "127.0.0.1:0"
 	}
 	c.Redis = asynq.RedisClientOpt{Addr: s.Addr}
+	if c.Login == nil {
+		c.Login = access.NewLogin(access.LoginConfig{Users: access.NewUsers(c.Users...), Log: c.Log})
+	}
 	return c
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/internal/access"
 	"rollcall/internal/demo"
 	"rollcall/internal/monitor"
 	"rollcall/internal/redisdb"
@@ -72,6 +73,7 @@ func (w *world) pages(personal bool) map[string]string {
 	w.t.Helper()
 	server, err := monitor.Config{
 		Address: "127.0.0.1:0", Redis: redisdb.ConnOpt(w.client()), Users: []monitor.User{ann}, ShowPersonalData: personal,
+		Login:   access.NewLogin(access.LoginConfig{Users: access.NewUsers(ann)}),
 		Metrics: w.metrics.Handler(), Ready: monitor.NewReadiness(w.rdb).Check, Level: new(slog.LevelVar),
 	}.Listen(w.t.Context())
 	if err != nil {
