@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
+	"rollcall/internal/runview"
 )
 
 func missing(err error) bool {
@@ -74,7 +75,8 @@ func (r *request) corrections(d ledger.DeadLetter, personal bool) []correctedFie
 	entries, masked := kinds.Entries(task), kinds.Entries(privacy.Task(task))
 	all := make([]correctedField, len(entries))
 	for i, e := range entries {
-		all[i] = correctedField{Entry: e, Label: r.column(e.Column), Shown: e.Value}
+		label := strings.ReplaceAll(runview.Head(e.Column, r.Lang == chinese), "_", " ")
+		all[i] = correctedField{Entry: e, Label: label, Shown: e.Value}
 		if mask := masked[i].Value; !personal && mask != e.Value {
 			all[i].Shown, all[i].Mask, all[i].Value = "", mask, mask
 		}

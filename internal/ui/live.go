@@ -90,7 +90,7 @@ func (u *UI) refresh(r *request, v view) error {
 	if !known || v.same == nil || last.same != v.same {
 		r.csrf = u.standIn
 		var body strings.Builder
-		err := u.renderers.render(&body, r, v, "live")
+		err := u.render(&body, r, v, "live")
 		r.csrf = token
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 
 	"rollcall/internal/access"
 	"rollcall/internal/audit"
-	"rollcall/internal/roster"
 )
 
 // moreCSS is the style sheet of the pages of dead letters, search, targets, schedules and the
@@ -49,16 +48,6 @@ func (r *request) hint(key string) string {
 		return ""
 	}
 	return r.t(key)
-}
-
-// column returns the name of a column of files: in Chinese with the usual one.
-func (r *request) column(name string) string {
-	if r.Lang == chinese {
-		if names := roster.Synonyms(name); len(names) > 0 {
-			return names[0]
-		}
-	}
-	return strings.ReplaceAll(name, "_", " ")
 }
 
 // reason returns the trimmed reason of a form. It is required where other operators need it.

@@ -240,7 +240,7 @@ func (u *UI) write(r *request, v view) {
 	if refreshes {
 		err = u.refresh(r, v)
 	} else {
-		err = u.renderers.render(&page, r, v, "layout")
+		err = u.render(&page, r, v, "layout")
 	}
 	if err != nil {
 		if v.page == "error.html" {

@@ -50,12 +50,11 @@ type quotaRow struct {
 	Forecast forecast
 	Burn     burn
 	Days     []dayRow  // of this month with calls, the latest first
-	Today    []spender // lanes
 	Runs     []spender // of this month, those that cost most
 	Rest     int64     // what they do not explain
 }
 
-// spender is a lane or a run that spent calls.
+// spender is a run that spent calls.
 type spender struct {
 	Name, Link string
 	Calls      int64
@@ -145,11 +144,6 @@ func quotaRowOf(m overview.Month, s *overview.State) quotaRow {
 		row.Class = "bad"
 	case bounded && (quota.Warn > 0 && spent >= int64(quota.Warn) || !row.Forecast.Out.IsZero()):
 		row.Class = "warn"
-	}
-	for _, l := range m.Lanes {
-		if l.Pace.Day > 0 {
-			row.Today = append(row.Today, spender{Name: l.Name(), Calls: l.Pace.Day})
-		}
 	}
 	var sum int64
 	row.Runs, sum = spenders(m, s.Recent)

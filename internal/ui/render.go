@@ -17,41 +17,37 @@ import (
 	"rollcall/internal/privacy"
 )
 
-// renderers are used by one request at a time: their functions belong to the request. Parsing
-// and escaping templates takes longer than executing them, so some are kept.
-type renderers struct {
-	idle chan *renderer
-	make func() *renderer
+// renderer is used by one request at a time: its functions belong to the request. Parsing and
+// escaping templates takes longer than executing them, so some renderers are kept.
+type renderer struct {
+	ui    *UI
+	pages map[string]*template.Template
+	r     *request
+	v     view
 }
 
 // mostIdle bounds the renderers that are kept.
 const mostIdle = 8
 
-func (p renderers) take() *renderer {
-	select {
-	case re := <-p.idle:
-		return re
-	default:
-		return p.make()
-	}
-}
-
-func (p renderers) put(re *renderer) {
-	re.r, re.v = nil, view{}
-	select {
-	case p.idle <- re:
-	default:
-	}
-}
-
 // render executes the layout of a page: whole, or the part that is refreshed.
-func (p renderers) render(to io.Writer, r *request, v view, layout string) error {
+func (u *UI) render(to io.Writer, r *request, v view, layout string) error {
 	if lazy, is := v.data.(func() any); is {
 		v.data = lazy()
 	}
-	re := p.take()
-	defer p.put(re)
+	var re *renderer
+	select {
+	case re = <-u.idle:
+	default:
+		re = u.newRenderer()
+	}
 	re.r, re.v = r, v
+	defer func() {
+		re.r, re.v = nil, view{}
+		select {
+		case u.idle <- re:
+		default:
+		}
+	}()
 	page, known := re.pages[v.page]
 	if !known {
 		return fmt.Errorf("no page %q", v.page)
@@ -60,13 +56,6 @@ func (p renderers) render(to io.Writer, r *request, v view, layout string) error
 		return fmt.Errorf("render %s: %w", v.page, err)
 	}
 	return nil
-}
-
-type renderer struct {
-	ui    *UI
-	pages map[string]*template.Template
-	r     *request
-	v     view
 }
 
 // newRenderer parses all templates. They are embedded, so an error is a defect.

@@ -66,13 +66,13 @@ type UI struct {
 	log       *slog.Logger
 	now       func() time.Time
 
-	mux       *http.ServeMux
-	routes    []route // of pages that need a role
-	messages  map[string]message
-	renderers renderers
-	lives     lives
-	standIn   string            // for the token of a form, in what lives keeps
-	versions  map[string]string // of static files, by name
+	mux      *http.ServeMux
+	routes   []route // of pages that need a role
+	messages map[string]message
+	idle     chan *renderer
+	lives    lives
+	standIn  string            // for the token of a form, in what lives keeps
+	versions map[string]string // of static files, by name
 
 	planner *intake.Planner
 	uploads chan struct{} // bounds the files that are read at the same time
@@ -92,7 +92,7 @@ func New(cfg Config) *UI {
 		dead: deadletter.New(cfg.Redis, cfg.Producer), holds: hold.NewStore(cfg.Redis), schedules: schedule.NewStore(cfg.Redis),
 		zone: cfg.Zone, log: cfg.Log, now: cfg.Now,
 		mux: http.NewServeMux(), messages: allMessages(), versions: versions(files), standIn: randomToken(),
-		uploads: make(chan struct{}, uploadsAtOnce),
+		uploads: make(chan struct{}, uploadsAtOnce), idle: make(chan *renderer, mostIdle),
 	}
 	if u.zone == nil {
 		u.zone = time.Local
@@ -105,7 +105,6 @@ func New(cfg Config) *UI {
 	}
 	u.planner = intake.NewPlanner(u.runs, u.rdb, u.log)
 	u.lives.all, u.shown.last = map[liveKey]live{}, map[[2]string]time.Time{}
-	u.renderers = renderers{idle: make(chan *renderer, mostIdle), make: u.newRenderer}
 	u.loginRoutes()
 	u.nowRoutes()
 	u.runsRoutes()
