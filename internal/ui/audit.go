@@ -70,7 +70,7 @@ func (u *UI) auditPage(r *request) (view, error) {
 	if q.Get("from") != "" {
 		page.First = link("")
 	}
-	out := show("audit.html", "audit.title", page).styled(moreCSS)
+	out := show("audit.html", "audit.title", page)
 	if q.Get("from") == "" {
 		out = out.refreshed()
 	}

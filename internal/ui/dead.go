@@ -191,7 +191,7 @@ func (u *UI) deadPage(r *request) (view, error) {
 			list.Rows = append(list.Rows, v)
 		}
 	}
-	return show("dead.html", "dead.title", list).styled(moreCSS).list(), nil
+	return show("dead.html", "dead.title", list).list(), nil
 }
 
 // pageStart reads the first row of a page of a list with n rows.
@@ -266,7 +266,7 @@ func (u *UI) deadCausePage(r *request, personal bool) (view, error) {
 		q.Set("from", string(next))
 		page.Next = "/dead-letters/cause?" + q.Encode()
 	}
-	out := show("dead_cause.html", "dead.cause.title", page).styled(moreCSS)
+	out := show("dead_cause.html", "dead.cause.title", page)
 	if q.Get("from") == "" {
 		out = out.refreshed()
 	}

@@ -46,7 +46,7 @@ func (u *UI) deadConfirmPage(r *request) (view, error) {
 	if page.Discard {
 		title = "dead.discard.all"
 	}
-	return show("dead_confirm.html", title, page).styled(moreCSS), nil
+	return show("dead_confirm.html", title, page), nil
 }
 
 // settling is a way to settle dead letters.

@@ -62,7 +62,7 @@ func (u *UI) deadTaskPage(r *request, personal bool) (view, error) {
 	for _, class := range slices.Sorted(maps.Keys(d.Attempts)) {
 		page.Attempts = append(page.Attempts, counted{r.named("class.", class), d.Attempts[class]})
 	}
-	return show("dead_task.html", "dead.task.title", page).styled(moreCSS), nil
+	return show("dead_task.html", "dead.task.title", page), nil
 }
 
 // corrections returns the fields of a dead letter's task. A masked value is not in the form: a

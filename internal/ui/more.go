@@ -9,10 +9,6 @@ import (
 	"rollcall/internal/audit"
 )
 
-// moreCSS is the style sheet of the pages of dead letters, search, targets, schedules and the
-// audit log.
-const moreCSS = "more.css"
-
 // maskedPage is a page with names or ids of people, which are masked unless personal.
 type maskedPage func(r *request, personal bool) (view, error)
 

@@ -38,7 +38,6 @@ type view struct {
 	page   string // "runs.html"
 	title  string // key of a message
 	data   any    // of the template, or a func() any that returns it if the page is rendered
-	css    string // a further style sheet: "runs.css"; empty: none
 	status int    // 0: 200
 	live   bool   // the page refreshes itself
 	ticks  bool   // it has ticks, which a reload would remove
@@ -82,9 +81,6 @@ func (v view) every() int {
 	}
 	return 3
 }
-
-// styled adds a style sheet.
-func (v view) styled(css string) view { v.css = css; return v }
 
 // seeOther returns the answer to a form: another page, with a notice on it.
 func seeOther(to, notice string, args ...any) view { return view{to: to, key: notice, args: args} }

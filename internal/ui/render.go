@@ -97,7 +97,6 @@ func (re *renderer) funcs() template.FuncMap {
 		"notice": func() string { return re.r.notice },
 		"live":   func() int { return re.v.every() },
 		"ticks":  func() bool { return re.v.ticks },
-		"css":    func() string { return re.v.css },
 		"static": func(name string) string { return "/static/" + name + "?v=" + re.ui.versions[name] },
 		"zone":   func() string { return zoneName(re.ui.zone, re.ui.now()) },
 		"does":   func(text string) string { return re.r.does(text) },

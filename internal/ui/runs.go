@@ -140,7 +140,7 @@ func (u *UI) runsPage(r *request) (view, error) {
 	for _, s := range run.States() {
 		list.States = append(list.States, choice{Value: string(s), Text: r.t("runs.state." + string(s)), Chosen: string(s) == list.State})
 	}
-	v := show("runs.html", "runs.title", list).styled("runs.css")
+	v := show("runs.html", "runs.title", list)
 	if newest {
 		v = v.list()
 	}

@@ -49,7 +49,7 @@ func (u *UI) correctPage(r *request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	return show("run_correct.html", "runs.correct.title", c).styled("runs.css"), nil
+	return show("run_correct.html", "runs.correct.title", c), nil
 }
 
 // correction reads the rows that a person must correct.
@@ -196,7 +196,7 @@ func (u *UI) readCorrected(r *request, row *correctedRow) (roster.Row, error) {
 // again shows the form with what is wrong.
 func (u *UI) again(c *correction, problem string) view {
 	c.Problem = problem
-	v := show("run_correct.html", "runs.correct.title", c).styled("runs.css")
+	v := show("run_correct.html", "runs.correct.title", c)
 	v.status = http.StatusUnprocessableEntity
 	return v
 }

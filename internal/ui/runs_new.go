@@ -48,7 +48,7 @@ type newRun struct {
 
 func (u *UI) newRunPage(r *request) (view, error) {
 	f, err := u.newRunForm(r)
-	return show("run_new.html", "runs.new", f).styled("runs.css"), err
+	return show("run_new.html", "runs.new", f), err
 }
 
 // exampleFile is a workbook with the columns of a kind of change, and one row, which is for a
@@ -165,7 +165,7 @@ func (u *UI) makeRun(r *request) (view, error) {
 	made, err := u.upload(r, f)
 	if e, ok := errors.AsType[*userError](err); ok && e.status == 0 {
 		f.Problem = r.t(e.key, e.args...)
-		v := show("run_new.html", "runs.new", f).styled("runs.css")
+		v := show("run_new.html", "runs.new", f)
 		v.status = http.StatusUnprocessableEntity
 		return v, nil
 	}

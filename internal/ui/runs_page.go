@@ -101,7 +101,7 @@ func (u *UI) runPage(r *request) (view, error) {
 	if made.State.Sends() {
 		d.Held = u.obstacles(r, made)
 	}
-	v := show("run.html", "more.run", d).styled("runs.css")
+	v := show("run.html", "more.run", d)
 	switch {
 	case made.State.Sends() || made.State == run.StateUploading:
 		v = v.refreshed()

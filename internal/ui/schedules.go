@@ -104,7 +104,7 @@ func (u *UI) schedulesPage(r *request) (view, error) {
 	for _, i := range survey.Entries {
 		list.Rows = append(list.Rows, r.scheduleView(i))
 	}
-	return show("schedules.html", "schedule.title", list).styled(moreCSS).refreshed(), nil
+	return show("schedules.html", "schedule.title", list).refreshed(), nil
 }
 
 // scheduleOne is what the page of one schedule shows.
@@ -181,7 +181,7 @@ func (u *UI) schedulePage(r *request) (view, error) {
 	for _, n := range nights[:min(len(nights), nightsOnPage)] {
 		page.Nights = append(page.Nights, r.nightView(n))
 	}
-	return show("schedule.html", "schedule.one", page).styled(moreCSS).refreshed(), nil
+	return show("schedule.html", "schedule.one", page).refreshed(), nil
 }
 
 // unknownSchedule turns the error about a name that no schedule has into one of the user.

@@ -119,7 +119,7 @@ func (u *UI) searchPage(r *request, personal bool) (view, error) {
 			page.First = "/search?" + q.Encode()
 		}
 	}
-	return show("search.html", "search.title", page).styled(moreCSS), nil
+	return show("search.html", "search.title", page), nil
 }
 
 // searched is one page of a search.

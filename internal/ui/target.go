@@ -173,7 +173,7 @@ func (u *UI) targetPage(r *request, personal bool) (view, error) {
 		d.Tenant = "" // no link to this page
 		v.DeadLetters = append(v.DeadLetters, r.deadView(seal{}, d, personal))
 	}
-	return show("target.html", "more.target", v).styled(moreCSS).refreshed(), nil
+	return show("target.html", "more.target", v).refreshed(), nil
 }
 
 // stopped returns what stops a lane, in the user's language.
