@@ -35,9 +35,6 @@ type nowData struct {
 // mostRows bounds the lanes in the table, and mostQuotas the months, unless the user wants all.
 const mostRows, mostQuotas = 100, 12
 
-// FewQuotas reports whether months are left out.
-func (d nowData) FewQuotas() bool { return len(d.Quotas) < len(d.Months) }
-
 // laneRow is a lane in the table.
 type laneRow struct {
 	overview.Lane

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,13 +88,11 @@ func (u *UI) newRunForm(r *request) (*newRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	text := func(name string) string { return strings.TrimSpace(r.FormValue(name)) }
+	ticked := func(name string) bool { return r.FormValue(name) != "" }
 	f := &newRun{
-		Tenant: r.FormValue("tenant"), Chat: strings.TrimSpace(r.FormValue("chat")), Name: strings.TrimSpace(r.FormValue("name")),
-		Sheet: strings.TrimSpace(r.FormValue("sheet")), Canary: "20", Chats: r.FormValue("chats") != "", Keep: r.FormValue("keep") != "",
-		Other: r.FormValue("other") != "", Trust: r.FormValue("trust") != "",
-	}
-	if text := strings.TrimSpace(r.FormValue("canary")); text != "" {
-		f.Canary = text
+		Tenant: r.FormValue("tenant"), Chat: text("chat"), Name: text("name"), Sheet: text("sheet"), Canary: cmp.Or(text("canary"), "20"),
+		Chats: ticked("chats"), Keep: ticked("keep"), Other: ticked("other"), Trust: ticked("trust"),
 	}
 	var tenants []string
 	for _, l := range lanes {
