@@ -1,11 +1,15 @@
 package ui
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"rollcall/internal/advice"
 	"rollcall/internal/audit"
 	"rollcall/internal/hold"
 	"rollcall/internal/overview"
@@ -37,6 +41,84 @@ func (r *request) heldRow(h overview.Held) heldRow {
 	}
 	row.Forced = h.Class != hold.Operator && h.Class != hold.Quota
 	return row
+}
+
+// scope names a scope within a sentence.
+func (r *request) scope(s hold.Scope) string { return r.t("scope."+string(s.Level), s.Name) }
+
+// todoMark separates what happened from what to do in the reason of a hold.
+const todoMark = " · to do: "
+
+// why describes the cause of a hold. The reason is in English: in Chinese its class says it,
+// with the code, and the words of a person stay as they are.
+func (r *request) why(h hold.Hold) string {
+	reason, _, _ := strings.Cut(h.Reason, todoMark)
+	if r.Lang == english || h.Class == hold.Operator {
+		return strings.TrimRight(reason, ". ")
+	}
+	text := r.t("class." + string(h.Class))
+	if h.Seen.Code != "" {
+		text += "（" + h.Seen.Code + "）"
+	}
+	return text
+}
+
+// holdNext says when a hold is probed, or ends by itself.
+func (r *request) holdNext(h hold.Hold) string {
+	now := r.ui.now()
+	switch {
+	case h.Probe != hold.ByTime && h.Probing != "" && now.Before(h.Next):
+		return r.t("hold.probing", h.Probing)
+	case h.Probe == hold.ByTask && !now.Before(h.Next):
+		return r.t("hold.due.task")
+	case h.Probe != hold.ByTime && !now.Before(h.Next):
+		return r.t("hold.due")
+	case h.Probe != hold.ByTime:
+		return r.t("hold.next", r.clock(h.Next))
+	case !h.Until.IsZero():
+		return r.t("hold.until", r.clock(h.Until))
+	}
+	return ""
+}
+
+// holdTodo is what a person does about a hold.
+func (r *request) holdTodo(h hold.Hold) string {
+	general := r.t("todo." + string(h.Class))
+	_, todo, has := strings.Cut(h.Reason, todoMark)
+	if !has {
+		return general
+	}
+	if r.Lang == chinese {
+		todo = advice.Chinese(todo)
+	}
+	todo = strings.TrimRight(todo, ". ")
+	if first, size := utf8.DecodeRuneInString(todo); size > 0 {
+		todo = string(unicode.ToUpper(first)) + todo[size:]
+	}
+	return r.t("hold.todo", todo, general)
+}
+
+// evidence describes the answers that were the reason of a hold; empty: there are none.
+func (r *request) evidence(s hold.Seen) string {
+	if s.Count == 0 || s.Last.IsZero() {
+		return ""
+	}
+	parts := []string{r.t("hold.noanswer")}
+	if s.Status != 0 {
+		parts[0] = fmt.Sprintf("HTTP %d", s.Status)
+	}
+	if s.Code != "" {
+		parts = append(parts, r.t("hold.code", s.Code))
+	}
+	if s.Host != "" {
+		parts = append(parts, r.t("hold.host", s.Host))
+	}
+	if s.Count == 1 {
+		parts = append(parts, r.clock(s.Last))
+	} else {
+		parts = append(parts, r.t("hold.count", s.Count, r.clock(s.First), r.clock(s.Last)))
+	}
+	return strings.Join(parts, " · ")
 }
 
 // mostScopes bounds those of a select: if there are more, the user types one.

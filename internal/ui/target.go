@@ -196,7 +196,7 @@ func (u *UI) stopped(r *request, l registry.Lane) ([]string, error) {
 	var all []string
 	for _, h := range u.holds.Of(scopes...) {
 		if h.Until.IsZero() || u.now().Before(h.Until) {
-			all = append(all, r.t("target.held", r.t("scope."+string(h.Level), h.Name), h.Reason))
+			all = append(all, r.t("target.held", r.scope(h.Scope), h.Reason))
 		}
 	}
 	if u.now().Sub(l.Seen) > unseenFor {
