@@ -36,8 +36,8 @@ type runData struct {
 // actions are what the user may do to the run now.
 type actions struct {
 	Apply, Approve, Reject, Pause, Resume, Cancel, Plan, Undo, Exclude bool
-	// Correct says that rows can be corrected on a page, Others that a form of theirs is
-	// refused because another person must approve.
+	// Correct says that rows can be corrected on a page, OwnRun that another person must
+	// approve, because the user made the run.
 	Correct, OwnRun bool
 	Digest          string
 }

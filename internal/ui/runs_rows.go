@@ -34,8 +34,8 @@ type rowsData struct {
 	Tabs    []choice
 	Filters []countLine
 	Rows    []rowLine
-	// Next is the address of the next page; empty: there are no more. From is the number of
-	// the first row that was read, To of the last.
+	// First is the address of the first page; empty: this is it. Next is that of the next one;
+	// empty: there are no more.
 	First, Next string
 	After       int
 	// Few says that the page is not full because many rows were read that are not wanted.
