@@ -30,6 +30,8 @@ var imports = map[string][]string{
 	"internal/advice":   {},
 	"internal/readfile": {},
 	"internal/console":  {},
+	// Why the HTTP API did not carry out a request.
+	"internal/problem": {},
 	// Which hosts are this machine.
 	"internal/loopback": {},
 	"providers":         {},
@@ -74,8 +76,8 @@ var imports = map[string][]string{
 	// A worker's HTTP API, for the commands.
 	"internal/remote": {
 		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
-		"internal/ledger", "internal/loopback", "internal/overview", "internal/pace", "internal/registry", "internal/roster", "internal/run",
-		"internal/secret", "internal/table",
+		"internal/ledger", "internal/loopback", "internal/overview", "internal/pace", "internal/problem", "internal/registry", "internal/roster",
+		"internal/run", "internal/secret", "internal/table",
 	},
 	// Keys that one request at a time has.
 	"internal/lease": {"internal/redisdb"},
@@ -211,7 +213,7 @@ var imports = map[string][]string{
 		"internal/outcome", "internal/registry",
 	},
 	// Who may use the HTTP API, and whom it calls.
-	"internal/access":          {"internal/logging", "internal/loopback", "internal/secret"},
+	"internal/access":          {"internal/logging", "internal/loopback", "internal/problem", "internal/secret"},
 	"internal/webhook":         {"internal/buildinfo", "internal/logging", "internal/loopback", "internal/secret"},
 	"internal/config":          {"internal/access", "internal/kinds", "internal/loopback", "internal/readfile", "internal/secret"},
 	"internal/source/sqldb":    {"internal/secret", "internal/source"},
@@ -221,7 +223,7 @@ var imports = map[string][]string{
 	"internal/api": {
 		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
 		"internal/intake", "internal/lease", "internal/kinds", "internal/ledger", "internal/overview", "internal/pace", "internal/privacy",
-		"internal/redisdb", "internal/registry", "internal/roster", "internal/run", "internal/runview", "internal/table",
+		"internal/problem", "internal/redisdb", "internal/registry", "internal/roster", "internal/run", "internal/runview", "internal/table",
 	},
 	"internal/metrics": {
 		"providers", "internal/access", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",

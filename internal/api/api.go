@@ -26,6 +26,7 @@ import (
 	"rollcall/internal/intake"
 	"rollcall/internal/lease"
 	"rollcall/internal/ledger"
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 )
 
@@ -103,7 +104,7 @@ func New(cfg Config) *API {
 	a.registerDeadLetters()
 	a.document = finish(a.huma.OpenAPI())
 	a.mux.HandleFunc("GET "+documentPath, a.serveDocument)
-	a.mux.HandleFunc("GET "+problemPath+"{name}", serveProblem)
+	a.mux.HandleFunc("GET "+problem.Path+"{name}", serveProblem)
 	return a
 }
 

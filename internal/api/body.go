@@ -19,6 +19,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"rollcall/internal/problem"
 	"rollcall/internal/table"
 )
 
@@ -49,7 +50,7 @@ func (s *Sent) check(types ...string) error {
 	if err == nil && slices.Contains(types, kind) {
 		return nil
 	}
-	return newProblem(problemUnsupported, fmt.Sprintf("Content-Type %.80q is not one of %v", given, types))
+	return problem.New(problem.Unsupported, fmt.Sprintf("Content-Type %.80q is not one of %v", given, types))
 }
 
 // small reads a body of JSON.
@@ -72,10 +73,10 @@ func whole(ctx huma.Context, next func(huma.Context)) {
 	if err != nil {
 		p := explainBody(err)
 		if p == nil || errors.Is(err, io.ErrUnexpectedEOF) { // the connection has ended
-			p = newProblem(problemInvalid, "the body was cut: send it again; nothing was changed")
+			p = problem.New(problem.Invalid, "the body was cut: send it again; nothing was changed")
 			p.Status = http.StatusBadRequest
 		}
-		writeProblem(w, p)
+		p.Write(w)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -111,7 +112,7 @@ func (a *API) spool(ctx context.Context, s *Sent) (*spooled, error) {
 	case a.uploads <- struct{}{}:
 		in.release = func() { <-a.uploads }
 	default:
-		return nil, newProblem(problemTooMany, fmt.Sprintf("the worker stores %d uploads, the most that it may", cap(a.uploads))).after(time.Second)
+		return nil, problem.New(problem.TooMany, fmt.Sprintf("the worker stores %d uploads, the most that it may", cap(a.uploads))).After(time.Second)
 	}
 	if err := a.fill(ctx, s, in); err != nil {
 		_ = in.close() // it has no file
@@ -142,7 +143,7 @@ func (a *API) fill(ctx context.Context, s *Sent, in *spooled) error {
 	}
 	if _, disk := errors.AsType[*fs.PathError](err); disk {
 		a.log.Error("body of a request not kept in a temporary file", "err", err)
-		return newProblem(problemUnavailable, "the worker cannot keep the body in a temporary file, see its log; no row was stored").after(repairWithin)
+		return problem.New(problem.Unavailable, "the worker cannot keep the body in a temporary file, see its log; no row was stored").After(repairWithin)
 	}
 	return unreadable(err)
 }

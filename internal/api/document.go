@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"rollcall/internal/access"
+	"rollcall/internal/problem"
 	"rollcall/internal/table"
 )
 
@@ -34,7 +35,7 @@ func describe(doc *huma.OpenAPI, op *huma.Operation, scopes []access.Scope) {
 	}
 	op.Responses["default"] = &huma.Response{
 		Description: "Why the request was not carried out",
-		Content:     map[string]*huma.MediaType{problemType: {Schema: schemaOf[Problem](doc)}},
+		Content:     map[string]*huma.MediaType{problem.Media: {Schema: schemaOf[problem.Problem](doc)}},
 	}
 }
 

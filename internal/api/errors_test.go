@@ -27,6 +27,7 @@ import (
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
 	"rollcall/internal/pace"
+	"rollcall/internal/problem"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
 	"rollcall/tasks"
@@ -97,8 +98,8 @@ func TestErrorsOfTheServicesHaveAProblemWithAPage(t *testing.T) {
 			if p.Status == http.StatusInternalServerError && want != "internal" || p.Status == http.StatusServiceUnavailable && p.GetHeaders().Get("Retry-After") == "" {
 				t.Errorf("%T %v: status %d, %v", err, err, p.Status, p.GetHeaders())
 			}
-			if title, status := api.Kind(want); title != p.Title || status != p.Status {
-				t.Errorf("%s: %d %s, and its page says %d %s", want, p.Status, p.Title, status, title)
+			if kind, ok := problem.Named(want); !ok || kind.Title != p.Title || kind.Status != p.Status {
+				t.Errorf("%s: %d %s, and its page says %d %s", want, p.Status, p.Title, kind.Status, kind.Title)
 			}
 		}
 	}
@@ -193,19 +194,19 @@ func TestRefusalsOfTheGuardHaveThePagesOfTheAPI(t *testing.T) {
 	const last = "too-many-wrong-tokens" // after ten
 	var refused refusals
 	guard := access.Guard{Tokens: newTokens(), Guesses: new(access.Guesses), Observer: &refused}.Handler(http.NotFoundHandler())
-	ask := func(spoil func(*http.Request)) api.Problem {
+	ask := func(spoil func(*http.Request)) problem.Problem {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://worker/v1/runs", nil)
 		spoil(r)
 		w := httptest.NewRecorder()
 		guard.ServeHTTP(w, r)
-		var p api.Problem
+		var p problem.Problem
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != w.Code {
 			t.Errorf("%d %s: %v", w.Code, w.Body, err)
 		}
 		return p
 	}
 	for _, reason := range access.Reasons() {
-		var p api.Problem
+		var p problem.Problem
 		if reason == last {
 			for p.Status != http.StatusTooManyRequests {
 				p = ask(bearer(wrong))
@@ -216,8 +217,8 @@ func TestRefusalsOfTheGuardHaveThePagesOfTheAPI(t *testing.T) {
 		if got := refused.reasons[len(refused.reasons)-1]; got != reason {
 			t.Errorf("refused because of %s, want %s", got, reason)
 		}
-		if title, status := api.Kind(strings.TrimPrefix(p.Type, "/v1/problems/")); title != p.Title || status != p.Status {
-			t.Errorf("%s: %s %d, and its page says %s %d", reason, p.Title, p.Status, title, status)
+		if kind, ok := problem.Named(strings.TrimPrefix(p.Type, "/v1/problems/")); !ok || kind.Title != p.Title || kind.Status != p.Status {
+			t.Errorf("%s: %s %d, and its page says %s %d", reason, p.Title, p.Status, kind.Title, kind.Status)
 		}
 	}
 }
@@ -239,7 +240,7 @@ func TestABodyThatIsNotReadHasAProblem(t *testing.T) {
 			req.Header.Set("Content-Type", kind)
 			w := httptest.NewRecorder()
 			r.api.ServeHTTP(w, req)
-			var p api.Problem
+			var p problem.Problem
 			if fault := json.Unmarshal(w.Body.Bytes(), &p); fault != nil || p.Status != w.Code || p.Type != "/v1/problems/"+want {
 				t.Errorf("%s, %v: %d %s: %v", path, err, w.Code, w.Body, fault)
 			}

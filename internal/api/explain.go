@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/explain"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/problem"
 	"rollcall/internal/registry"
 )
 
@@ -123,7 +124,7 @@ func (a *API) explainInFull(ctx context.Context, c caller, in *explainInput) (*e
 	if in.Task != "" {
 		name, target, err = a.known.Find(ctx, lanes, in.Task)
 		if unknown, ok := errors.AsType[*explain.TaskError](err); ok {
-			return nil, newProblem(problemNotFound, unknown.Error())
+			return nil, problem.New(problem.NotFound, unknown.Error())
 		}
 		if err != nil {
 			return nil, err
@@ -132,11 +133,10 @@ func (a *API) explainInFull(ctx context.Context, c caller, in *explainInput) (*e
 	i := slices.IndexFunc(lanes, func(l registry.Lane) bool { return registry.Queue(l.Tenant, l.Kind, false) == name })
 	switch {
 	case i < 0:
-		return nil, newProblem(problemNotFound, "no worker serves the lane, or the token may not use its tenant")
+		return nil, problem.New(problem.NotFound, "no worker serves the lane, or the token may not use its tenant")
 	case !kinds.IsKey(lanes[i].Kind, target):
-		p := newProblem(problemInvalid, "the target is missing, or is not one of the lane")
-		p.add(Detail{Location: "query.target", Detail: "for a nickname, use chat/user with one slash; a slash in an id is %2F"})
-		return nil, p
+		return nil, problem.New(problem.Invalid, "the target is missing, or is not one of the lane").
+			Add(problem.Detail{Location: "query.target", Detail: "for a nickname, use chat/user with one slash; a slash in an id is %2F"})
 	}
 	m := c.maskerUnless(in.Masked)
 	found, err := a.known.Read(ctx, lanes[i], target, explain.Full(), m.Shown, a.now())

@@ -8,18 +8,13 @@ import (
 
 	"rollcall/internal/access"
 	"rollcall/internal/lease"
+	"rollcall/internal/problem"
 )
 
 // Explain returns the problem of an error of a service.
-func Explain(err error) *Problem {
-	p, _ := (&API{log: slog.New(slog.DiscardHandler)}).explain(context.Background(), "test", err).(*Problem) //nolint:errorlint // it is never wrapped
+func Explain(err error) *problem.Problem {
+	p, _ := (&API{log: slog.New(slog.DiscardHandler)}).explain(context.Background(), "test", err).(*problem.Problem) //nolint:errorlint // it is never wrapped
 	return p
-}
-
-// Kind returns the title and the status of a type of problem. It panics if there is none.
-func Kind(name string) (title string, status int) {
-	k := kindOf(name)
-	return k.Title, k.Status
 }
 
 // CarryOut carries out a request of a token once.

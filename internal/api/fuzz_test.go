@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
+	"rollcall/internal/problem"
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
 )
@@ -57,7 +58,7 @@ func judgeAnswer(t *testing.T, a *httptest.ResponseRecorder) {
 	if a.Code < http.StatusBadRequest {
 		return
 	}
-	var p api.Problem
+	var p problem.Problem
 	if err := json.Unmarshal(a.Body.Bytes(), &p); err != nil || !strings.HasPrefix(p.Type, "/v1/problems/") || p.Status != a.Code {
 		t.Fatalf("%d %s: %v", a.Code, a.Body, err)
 	}

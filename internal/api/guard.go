@@ -2,15 +2,12 @@ package api
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"path"
 	"runtime/debug"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/go-json-experiment/json"
+	"rollcall/internal/problem"
 )
 
 // ServeHTTP answers a request of the API that passed an access.Guard. Any other request has
@@ -22,7 +19,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p = a.unrouted(r)
 	}
 	if p != nil {
-		writeProblem(w, p)
+		p.Write(w)
 		return
 	}
 	a.mux.ServeHTTP(w, r)
@@ -39,29 +36,29 @@ func (a *API) recovered(w http.ResponseWriter, r *http.Request) {
 		panic(value)
 	}
 	a.log.Error("request ended by a panic", "method", r.Method, "panic", value, "stack", string(debug.Stack()))
-	writeProblem(w, newProblem(problemInternal, "rollcall has a defect, please report it with the worker's log"))
+	problem.New(problem.Internal, "rollcall has a defect, please report it with the worker's log").Write(w)
 }
 
 // admit returns why a request is not served; nil: it is. The body is not read yet.
-func (a *API) admit(w http.ResponseWriter, r *http.Request) *Problem {
+func (a *API) admit(w http.ResponseWriter, r *http.Request) *problem.Problem {
 	switch {
 	case r.URL.Path != path.Clean(r.URL.Path) || r.URL.RawPath != "":
-		return newProblem(problemNotFound, "the path is not in its plain form")
+		return problem.New(problem.NotFound, "the path is not in its plain form")
 	case r.Header.Get("Content-Encoding") != "":
-		return newProblem(problemUnsupported, "Content-Encoding is not supported: send the body as it is")
+		return problem.New(problem.Unsupported, "Content-Encoding is not supported: send the body as it is")
 	}
 	token := callerOf(r.Context()).Token
 	if token != "" && !a.rates.take(w.Header(), token, a.now()) {
-		return newProblem(problemRateLimited, fmt.Sprintf("the token has sent more than %v requests a second", a.limits.PerSecond))
+		return problem.New(problem.RateLimited, fmt.Sprintf("the token has sent more than %v requests a second", a.limits.PerSecond))
 	}
 	return nil
 }
 
 // Public reports whether a path is served without a token: it says nothing about anybody.
-func Public(path string) bool { return path == documentPath || strings.HasPrefix(path, problemPath) }
+func Public(path string) bool { return path == documentPath || strings.HasPrefix(path, problem.Path) }
 
 // unrouted returns the problem of a request that no operation serves.
-func (a *API) unrouted(r *http.Request) *Problem {
+func (a *API) unrouted(r *http.Request) *problem.Problem {
 	if _, pattern := a.mux.Handler(r); pattern != "" {
 		return nil
 	}
@@ -75,24 +72,7 @@ func (a *API) unrouted(r *http.Request) *Problem {
 		}
 	}
 	if len(allowed) == 0 {
-		return newProblem(problemNotFound, "no operation has this path")
+		return problem.New(problem.NotFound, "no operation has this path")
 	}
-	p := newProblem(problemMethod, "this path allows "+strings.Join(allowed, " and "))
-	p.headers.Set("Allow", strings.Join(allowed, ", "))
-	return p
-}
-
-// writeProblem writes a response that no operation writes.
-func writeProblem(w http.ResponseWriter, p *Problem) {
-	maps.Copy(w.Header(), p.headers)
-	w.Header().Set("Content-Type", problemType)
-	w.Header().Set("Connection", "close") // its body is not read
-	w.WriteHeader(p.Status)
-	_ = json.MarshalWrite(w, p) // the client may have disconnected
-}
-
-// after sets when the request may be sent again.
-func (p *Problem) after(wait time.Duration) *Problem {
-	p.headers.Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-	return p
+	return problem.New(problem.Method, "this path allows "+strings.Join(allowed, " and ")).With("Allow", strings.Join(allowed, ", "))
 }

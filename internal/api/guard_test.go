@@ -17,6 +17,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"rollcall/internal/api"
+	"rollcall/internal/problem"
 	"rollcall/internal/redistest"
 )
 
@@ -78,7 +79,7 @@ func TestNothingGetsInWithoutARight(t *testing.T) {
 	} {
 		c.odd = true
 		a := r.do(c.call)
-		p := as[api.Problem](t, a)
+		p := as[problem.Problem](t, a)
 		if p.Type != "/v1/problems/"+c.want {
 			t.Errorf("%s: %d %s, want %s", name, a.StatusCode, a.body, c.want)
 		}

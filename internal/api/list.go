@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/access"
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 )
 
@@ -106,7 +107,7 @@ func (a *API) await(ctx context.Context, r run.Run, while run.State, most time.D
 	case a.waiting <- struct{}{}:
 		defer func() { <-a.waiting }()
 	default:
-		return r, newProblem(problemTooMany, fmt.Sprintf("%d requests wait already, the most that may", cap(a.waiting))).after(time.Second)
+		return r, problem.New(problem.TooMany, fmt.Sprintf("%d requests wait already, the most that may", cap(a.waiting))).After(time.Second)
 	}
 	bounded, cancel := context.WithTimeout(ctx, most)
 	defer cancel()

@@ -15,6 +15,7 @@ import (
 
 	"rollcall/internal/lease"
 	"rollcall/internal/ledger"
+	"rollcall/internal/problem"
 )
 
 const (
@@ -114,13 +115,13 @@ func (o once) runID(ctx context.Context, c caller, key, sum string) (string, err
 	return known, err
 }
 
-func damagedKey() *Problem {
-	return newProblem(problemDamaged, "the record of the Idempotency-Key is damaged: use another key").after(repairWithin)
+func damagedKey() *problem.Problem {
+	return problem.New(problem.Damaged, "the record of the Idempotency-Key is damaged: use another key").After(repairWithin)
 }
 
 // recallOutput returns the answer of an earlier request.
 func recallOutput[O any](held, digest string) (*O, error) {
-	inUse := newProblem(problemKeyInUse, "a request with the same Idempotency-Key has not ended").after(0)
+	inUse := problem.New(problem.KeyInUse, "a request with the same Idempotency-Key has not ended").After(0)
 	if held == "" {
 		return nil, inUse
 	}
@@ -129,7 +130,7 @@ func recallOutput[O any](held, digest string) (*O, error) {
 	case err != nil:
 		return nil, damagedKey()
 	case r.Digest != digest:
-		return nil, newProblem(problemKeyReused, "the Idempotency-Key was used in the last 24 hours for another request")
+		return nil, problem.New(problem.KeyReused, "the Idempotency-Key was used in the last 24 hours for another request")
 	case len(r.Output) == 0:
 		return nil, inUse
 	}

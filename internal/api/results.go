@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"rollcall/internal/access"
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 	"rollcall/internal/runview"
 	"rollcall/internal/table"
@@ -104,10 +105,10 @@ func (a *API) getResults(ctx context.Context, c caller, in *resultsInput) (*resu
 // resultFile streams all results in the columns of the upload.
 func (a *API) resultFile(ctx context.Context, c caller, r run.Run, in *resultsInput) (*resultsOutput, error) {
 	if !c.May(access.Names) {
-		return nil, newProblem(problemNames, "files of results are never masked: the token needs the scope names")
+		return nil, problem.New(problem.Names, "files of results are never masked: the token needs the scope names")
 	}
 	if r.Plan == nil {
-		return nil, newProblem(problemState, fmt.Sprintf("cannot read the results of run %s: it has no plan yet", r.ID))
+		return nil, problem.New(problem.State, fmt.Sprintf("cannot read the results of run %s: it has no plan yet", r.ID))
 	}
 	advice, err := runview.ReadAdvice(ctx, a.ledger, r)
 	if err != nil {

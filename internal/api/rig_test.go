@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/ledger"
 	"rollcall/internal/logtest"
+	"rollcall/internal/problem"
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
@@ -261,9 +262,9 @@ func (r *rig) want(a answer, status int) answer {
 }
 
 // problem fails unless a response is a problem of a type.
-func (r *rig) problem(a answer, name string) api.Problem {
+func (r *rig) problem(a answer, name string) problem.Problem {
 	r.t.Helper()
-	p := as[api.Problem](r.t, a)
+	p := as[problem.Problem](r.t, a)
 	if p.Type != "/v1/problems/"+name || p.Status != a.StatusCode || a.Header.Get("Content-Type") != "application/problem+json" {
 		r.t.Fatalf("problem %s, status %d, %s; want %s: %s", p.Type, a.StatusCode, a.Header.Get("Content-Type"), name, a.body)
 	}

@@ -8,14 +8,12 @@ import (
 	"strings"
 
 	"rollcall/internal/intake"
+	"rollcall/internal/problem"
 	"rollcall/internal/roster"
 	"rollcall/internal/run"
 	"rollcall/internal/table"
 	"rollcall/tasks"
 )
-
-// mostErrors bounds the errors of a response.
-const mostErrors = 1000
 
 // RowsQuery says how a body of rows is understood.
 type RowsQuery struct {
@@ -75,8 +73,8 @@ var flags = strings.NewReplacer(
 )
 
 // unreadable is the problem of a body that is no table.
-func unreadable(err error) *Problem {
-	return newProblem(problemInvalidFile, flags.Replace(err.Error())+"; no row was stored")
+func unreadable(err error) *problem.Problem {
+	return problem.New(problem.InvalidFile, flags.Replace(err.Error())+"; no row was stored")
 }
 
 // foreignError refuses a row of a tenant that the caller may not use.
@@ -89,10 +87,10 @@ func (e *foreignError) Error() string {
 // check reads all rows, and refuses the body if one must not be stored. It returns how many
 // there are.
 func (r *rows) check(ctx context.Context) (n int, err error) {
-	invalid, foreign := newProblem(problemInvalidRows, ""), newProblem(problemTenant, "")
+	invalid, foreign := problem.New(problem.InvalidRows, ""), problem.New(problem.Tenant, "")
 	n, err = intake.Check(ctx, r.file.Rows(), r.judge, func(row roster.Row, refusal error) error {
 		if e, ok := errors.AsType[*foreignError](refusal); ok {
-			foreign.add(Detail{Line: row.Line, Column: "tenant", Detail: e.Error()})
+			foreign.Add(problem.Detail{Line: row.Line, Column: "tenant", Detail: e.Error()})
 			return nil
 		}
 		if r.keep {
@@ -100,7 +98,7 @@ func (r *rows) check(ctx context.Context) (n int, err error) {
 		}
 		invalid.InvalidRows++
 		for _, p := range row.Explain(refusal) {
-			invalid.add(Detail{Line: p.Line, Column: p.Column, Detail: flags.Replace(p.What)})
+			invalid.Add(problem.Detail{Line: p.Line, Column: p.Column, Detail: flags.Replace(p.What)})
 		}
 		return nil
 	})
@@ -121,18 +119,12 @@ func (r *rows) check(ctx context.Context) (n int, err error) {
 // unread returns why rows could not be read to their end.
 func unread(err error) error {
 	if errors.Is(err, intake.ErrTooMany) {
-		return newProblem(problemTooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
+		return problem.New(problem.TooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
 	}
 	if _, ok := errors.AsType[*intake.UnreadableError](err); ok {
 		return unreadable(err)
 	}
 	return err
-}
-
-func (p *Problem) add(d Detail) {
-	if len(p.Errors) < mostErrors {
-		p.Errors = append(p.Errors, d)
-	}
 }
 
 // discreet removes from an error the tenants that the caller may not use.

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/internal/access"
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 )
 
@@ -219,7 +220,7 @@ func (a *API) addRows(ctx context.Context, c caller, in *rowsInput) (*rowsOutput
 	}
 	defer func() { _ = body.close() }()
 	if body.input == nil {
-		return nil, newProblem(problemInvalidFile, "the body is empty: send at least one row")
+		return nil, problem.New(problem.InvalidFile, "the body is empty: send at least one row")
 	}
 	r, err := a.open(c, body, in.RowsQuery, in.Annotated)
 	if err != nil {
@@ -230,7 +231,7 @@ func (a *API) addRows(ctx context.Context, c caller, in *rowsInput) (*rowsOutput
 		return nil, err
 	}
 	if in.From+n > run.MaxRows {
-		return nil, newProblem(problemTooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
+		return nil, problem.New(problem.TooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
 	}
 	added, err := a.add(ctx, r, in.ID, in.From, false)
 	if err != nil {

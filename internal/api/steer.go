@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/internal/access"
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 	"rollcall/internal/runview"
 )
@@ -206,9 +207,8 @@ func (a *API) exclude(ctx context.Context, c caller, in *excludeInput) (*runOutp
 		return nil, err
 	}
 	if last := slices.Max(in.Body.Rows); last > r.Rows || slices.Min(in.Body.Rows) < 1 {
-		p := newProblem(problemInvalid, fmt.Sprintf("the run has rows 1 to %d", r.Rows))
-		p.add(Detail{Location: "body.rows", Detail: "use the numbers of rows of the plan"})
-		return nil, p
+		return nil, problem.New(problem.Invalid, fmt.Sprintf("the run has rows 1 to %d", r.Rows)).
+			Add(problem.Detail{Location: "body.rows", Detail: "use the numbers of rows of the plan"})
 	}
 	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Exclude(ctx, in.ID, in.Body.Digest, in.Body.Rows)

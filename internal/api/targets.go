@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
+	"rollcall/internal/problem"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
@@ -80,12 +81,11 @@ func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*ta
 		return l.Tenant == in.Tenant && l.Kind == kind && c.MayTenant(l.Tenant)
 	})
 	if i < 0 {
-		return nil, newProblem(problemNotFound, "no worker serves this tenant and kind, or the token may not use the tenant")
+		return nil, problem.New(problem.NotFound, "no worker serves this tenant and kind, or the token may not use the tenant")
 	}
 	if !kinds.IsKey(kind, in.Target) {
-		p := newProblem(problemInvalid, "the target of a nickname is chat/user")
-		p.add(Detail{Location: "query.target", Detail: "use chat/user with one slash; a slash in an id is %2F"})
-		return nil, p
+		return nil, problem.New(problem.Invalid, "the target of a nickname is chat/user").
+			Add(problem.Detail{Location: "query.target", Detail: "use chat/user with one slash; a slash in an id is %2F"})
 	}
 	record, err := a.ledger.Look(ctx, ledger.Target{Organisation: lanes[i].Organisation, API: string(kind), Key: in.Target})
 	if err != nil {

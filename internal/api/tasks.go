@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"rollcall/internal/access"
+	"rollcall/internal/problem"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
@@ -78,9 +79,8 @@ func (a *API) enqueue(ctx context.Context, c caller, key string, text []byte) (*
 		return nil, err
 	}
 	if tenant, foreign := foreignTenant(c, row); foreign {
-		p := newProblem(problemTenant, "the token may not use the tenant; nothing was stored")
-		p.add(Detail{Column: "tenant", Detail: "the token may not use tenant " + tenant})
-		return nil, p
+		return nil, problem.New(problem.Tenant, "the token may not use the tenant; nothing was stored").
+			Add(problem.Detail{Column: "tenant", Detail: "the token may not use tenant " + tenant})
 	}
 	if refusal := row.Refusal(tasks.Limits{}); refusal != nil {
 		return nil, refusal
@@ -106,12 +106,12 @@ func (a *API) enqueue(ctx context.Context, c caller, key string, text []byte) (*
 func readTask(text []byte, now time.Time) (roster.Row, error) {
 	record, err := table.Object(text)
 	if err != nil {
-		return roster.Row{}, newProblem(problemInvalidFile, err.Error()+"; nothing was stored")
+		return roster.Row{}, problem.New(problem.InvalidFile, err.Error()+"; nothing was stored")
 	}
-	p := newProblem(problemInvalidRows, "the task has unknown fields; nothing was stored")
+	p := problem.New(problem.InvalidRows, "the task has unknown fields; nothing was stored")
 	for _, name := range record.Names {
 		if _, ok := roster.Column(name); !ok {
-			p.add(Detail{Column: name, Detail: "is not a field of a task: remove it"})
+			p.Add(problem.Detail{Column: name, Detail: "is not a field of a task: remove it"})
 		}
 	}
 	if len(p.Errors) > 0 {
@@ -119,7 +119,7 @@ func readTask(text []byte, now time.Time) (roster.Row, error) {
 	}
 	row, err := roster.One(record, roster.Options{Now: now})
 	if err != nil {
-		return roster.Row{}, newProblem(problemInvalidRows, flags.Replace(err.Error())+"; nothing was stored")
+		return roster.Row{}, problem.New(problem.InvalidRows, flags.Replace(err.Error())+"; nothing was stored")
 	}
 	return row, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"rollcall/internal/access"
 	"rollcall/internal/privacy"
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 )
 
@@ -49,7 +50,7 @@ func (a *API) compareUndo(ctx context.Context, c caller, in *resumeInput) (*rest
 		return nil, err
 	}
 	if r.UndoOf == "" {
-		return nil, newProblem(problemState, "run "+r.ID+" takes no other run back: give the run that does")
+		return nil, problem.New(problem.State, "run "+r.ID+" takes no other run back: give the run that does")
 	}
 	of, err := a.runs.Restored(ctx, in.ID)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
+	"rollcall/internal/problem"
 )
 
 // causesQuery are the parameters that select dead letters.
@@ -137,7 +138,7 @@ func (d *Dead) Find(ctx context.Context, id string) (ledger.DeadLetter, error) {
 		return v.DeadLetter, &deadletter.MissingError{ID: id}
 	}
 	_, err := d.do(ctx, get(d.masked(url.Values{}), "dead-letters", id), &v)
-	if named(err, notFound) {
+	if named(err, problem.NotFound) {
 		return v.DeadLetter, &deadletter.MissingError{ID: id}
 	}
 	return v.DeadLetter, err

@@ -15,57 +15,30 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"rollcall/internal/problem"
 )
 
-// The names of the types of problems that are handled here; docs/api-reference.md has all.
-const (
-	unauthorized   = "unauthorized"
-	scopeMissing   = "scope-missing"
-	notFound       = "not-found"
-	invalidRows    = "invalid-rows"
-	unserved       = "lane-not-served"
-	keyReused      = "key-reused"
-	outcomeUnknown = "outcome-unknown"
-	unavailable    = "unavailable"
-
-	// foreign is no type of the API: the answer is that of another program.
-	foreign = "foreign"
-)
-
-// asked are the types of problems of what was asked for: repeating it does not help.
-func asked() []string {
-	return []string{
-		"invalid-request", invalidRows, "invalid-file", unserved, "tenant-not-allowed", "other-approver", notFound, "wrong-state",
-		"plan-changed", "missing-rows", keyReused, "too-large",
-	}
-}
+// foreign is no type of the API: the answer is that of another program.
+const foreign = "foreign"
 
 // Error is a problem that the API has answered with.
 type Error struct {
 	Name   string // of the type of the problem, such as "plan-changed"
 	Status int
 	Detail string
-	Errors []Fault
-	RowsIn *int
+	Errors []problem.Detail
 
 	from  string // host
 	token string // what messages call the token
 	pause time.Duration
 }
 
-// Fault is one thing that is wrong in a request.
-type Fault struct {
-	Line     int    `json:"line"`
-	Column   string `json:"column"`
-	Location string `json:"location"`
-	Detail   string `json:"detail"`
-}
-
 func (e *Error) Error() string {
 	switch e.Name {
-	case unauthorized:
+	case problem.Unauthorized:
 		return fmt.Sprintf("the worker at %s does not accept the token of %s: %s", e.from, e.token, e.Detail)
-	case scopeMissing:
+	case problem.Forbidden:
 		return fmt.Sprintf("%s; the token of %s does not have it", e.Detail, e.token)
 	case foreign:
 		return fmt.Sprintf("no API of rollcall at %s: status %d: %s; check the URL, and that http of the worker's configuration is on", e.from, e.Status, e.Detail)
@@ -77,7 +50,7 @@ func (e *Error) Error() string {
 			fmt.Fprintf(&b, "; and %d more", len(e.Errors)-i)
 			break
 		}
-		b.WriteString("; " + f.String())
+		b.WriteString("; " + describe(f))
 	}
 	return b.String()
 }
@@ -85,7 +58,7 @@ func (e *Error) Error() string {
 // mostFaults bounds the faults of a message.
 const mostFaults = 5
 
-func (f Fault) String() string {
+func describe(f problem.Detail) string {
 	text := f.Detail
 	if f.Location != "" {
 		text = f.Location + ": " + text
@@ -99,8 +72,13 @@ func (f Fault) String() string {
 	return text
 }
 
-// Refused reports whether the problem is about what was asked for.
-func (e *Error) Refused() bool { return slices.Contains(asked(), e.Name) }
+// Refused reports whether the problem is about what was asked for: repeating it does not help.
+func (e *Error) Refused() bool {
+	return slices.Contains([]string{
+		problem.Invalid, problem.InvalidRows, problem.InvalidFile, problem.Unserved, problem.Tenant, problem.OtherApprover,
+		problem.NotFound, problem.State, problem.PlanChanged, problem.MissingRows, problem.KeyReused, problem.TooLarge,
+	}, e.Name)
+}
 
 // UnreachableError reports that the worker did not answer.
 type UnreachableError struct {
@@ -153,7 +131,7 @@ func again(err error) (time.Duration, bool) {
 	}
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
-		return e.pause, e.Name != "damaged"
+		return e.pause, e.Name != problem.Damaged
 	case http.StatusConflict:
 		return e.pause, e.pause > 0
 	}
@@ -167,16 +145,11 @@ func (c *Client) problemOf(a answered) error {
 		e.pause = time.Duration(seconds) * time.Second
 	}
 	kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
-	var p struct {
-		Type   string  `json:"type"`
-		Detail string  `json:"detail"`
-		Errors []Fault `json:"errors"`
-		RowsIn *int    `json:"rows_in"`
-	}
-	if kind != "application/problem+json" || json.Unmarshal(a.body, &p) != nil || p.Type == "" {
+	var p problem.Problem
+	if kind != problem.Media || json.Unmarshal(a.body, &p) != nil || p.Type == "" {
 		return e
 	}
-	e.Name, e.Detail, e.Errors, e.RowsIn = path.Base(p.Type), p.Detail, p.Errors, p.RowsIn
+	e.Name, e.Detail, e.Errors = path.Base(p.Type), p.Detail, p.Errors
 	return e
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rollcall/internal/enqueue"
+	"rollcall/internal/problem"
 	"rollcall/internal/registry"
 	"rollcall/tasks"
 )
@@ -46,7 +47,7 @@ func (c *Client) greet(ctx context.Context) (*rights, error) {
 	ask := get(nil, "token")
 	ask.first = true
 	_, err := c.send(ctx, ask, &r)
-	if named(err, notFound) {
+	if named(err, problem.NotFound) {
 		return nil, &VersionError{Host: c.base.Host}
 	}
 	if err != nil {

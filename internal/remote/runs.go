@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rollcall/internal/problem"
 	"rollcall/internal/run"
 )
 
@@ -46,7 +47,7 @@ func (v runView) run() run.Run {
 
 // ofRun gives a problem of a run the type that the service in Redis returns.
 func ofRun(id string, err error) error {
-	if named(err, notFound) {
+	if named(err, problem.NotFound) {
 		return &run.NotFoundError{ID: id}
 	}
 	return err

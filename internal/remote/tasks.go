@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"rollcall/internal/problem"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
 	"rollcall/tasks"
@@ -58,13 +59,13 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) tasks.Result {
 // failed is the result of a request that was sent and not stored, or perhaps stored.
 func failed(err error) tasks.Result {
 	result := tasks.Result{Outcome: tasks.NotStored, Err: err}
-	e, problem := errors.AsType[*Error](err)
+	e, answered := errors.AsType[*Error](err)
 	_, unreachable := errors.AsType[*UnreachableError](err)
 	op, network := errors.AsType[*net.OpError](err)
 	switch {
-	case problem && e.Refused():
+	case answered && e.Refused():
 		result.Outcome = tasks.Refused
-	case problem && (e.Name == outcomeUnknown || e.Name == unavailable):
+	case answered && (e.Name == problem.OutcomeUnknown || e.Name == problem.Unavailable):
 		result.Outcome = tasks.NotKnown
 	case unreachable && (!network || op.Op != "dial"): // it may have been sent
 		result.Outcome = tasks.NotKnown
