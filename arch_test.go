@@ -73,11 +73,16 @@ var imports = map[string][]string{
 	"internal/cli": {
 		"internal/buildinfo", "internal/console", "internal/enqueue", "internal/exitcode", "internal/readfile", "internal/redisdb", "internal/remote", "internal/secret",
 	},
+	// The JSON of the HTTP API, for its server and its client.
+	"internal/wire": {
+		"tasks", "internal/backlog", "internal/deadletter", "internal/explain", "internal/hold", "internal/ledger", "internal/overview",
+		"internal/pace", "internal/registry", "internal/run",
+	},
 	// A worker's HTTP API, for the commands.
 	"internal/remote": {
-		"tasks", "internal/backlog", "internal/buildinfo", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
-		"internal/ledger", "internal/loopback", "internal/overview", "internal/pace", "internal/problem", "internal/registry", "internal/roster",
-		"internal/run", "internal/secret", "internal/table",
+		"tasks", "internal/buildinfo", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold", "internal/ledger",
+		"internal/loopback", "internal/overview", "internal/problem", "internal/registry", "internal/roster", "internal/run",
+		"internal/secret", "internal/table", "internal/wire",
 	},
 	// Keys that one request at a time has.
 	"internal/lease": {"internal/redisdb"},
@@ -223,7 +228,8 @@ var imports = map[string][]string{
 	"internal/api": {
 		"tasks", "internal/access", "internal/backlog", "internal/deadletter", "internal/enqueue", "internal/explain", "internal/hold",
 		"internal/intake", "internal/lease", "internal/kinds", "internal/ledger", "internal/overview", "internal/pace", "internal/privacy",
-		"internal/problem", "internal/redisdb", "internal/registry", "internal/roster", "internal/run", "internal/runview", "internal/table",
+		"internal/problem", "internal/redisdb", "internal/registry", "internal/roster", "internal/run", "internal/runview",
+		"internal/table", "internal/wire",
 	},
 	"internal/metrics": {
 		"providers", "internal/access", "internal/backlog", "internal/buildinfo", "internal/handler", "internal/hold", "internal/lane",

@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
 	"rollcall/internal/privacy"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
 
@@ -39,64 +40,11 @@ type deadInput struct {
 	Limit  int  `default:"100"                                                     doc:"Dead letters, at most" maximum:"1000" minimum:"1" query:"limit"`
 }
 
-// DeadLetter is a task that no retry will complete. Names and ids of people are masked
-// unless the token has the scope names.
-type DeadLetter struct {
-	ID           string         `doc:"Id of the task"                      json:"id"`
-	Tenant       string         `json:"tenant"`
-	Kind         tasks.Kind     `json:"kind"`
-	Target       string         `json:"target,omitzero"`
-	Key          string         `json:"key,omitzero"`
-	Lane         string         `json:"lane,omitzero"`
-	Organisation string         `json:"organisation,omitzero"`
-	Urgent       bool           `doc:"From the urgent queue"               json:"urgent,omitzero"`
-	Type         string         `doc:"Of the task in asynq"                json:"type,omitzero"`
-	Revision     int64          `json:"revision,omitzero"`
-	Cause        string         `doc:"Class, code and message in one line" json:"cause,omitzero"`
-	Attempts     map[string]int `doc:"Failed attempts by class"            json:"attempts,omitempty"`
-	Run          string         `json:"run,omitzero"`
-	Row          int            `json:"row,omitzero"`
-	Class        string         `json:"class"`
-	Code         string         `doc:"Code of the platform"                json:"code,omitzero"`
-	Message      string         `doc:"Of the platform"                     json:"message,omitzero"`
-	Todo         string         `doc:"What to do"                          json:"todo,omitzero"`
-	RequestID    string         `json:"request_id,omitzero"`
-	First        time.Time      `doc:"First failure"                       json:"first"`
-	Last         time.Time      `doc:"Last failure"                        json:"last"`
-}
-
-// DeadLetters are the newest dead letters, newest first.
-type DeadLetters struct {
-	DeadLetters []DeadLetter `json:"dead_letters" nullable:"false"`
-}
-
-// Chosen is the body of a request about some dead letters.
-type Chosen struct {
-	IDs    []string `doc:"Ids of the tasks" json:"ids"             maxItems:"100"  minItems:"1" nullable:"false"`
-	Reason string   `doc:"For the events"   json:"reason,omitzero" maxLength:"500"`
-}
-
-// SettledLetter is the result for one dead letter.
-type SettledLetter struct {
-	ID      string             `json:"id"`
-	Outcome deadletter.Outcome `doc:"missing: no dead letter has the id" enum:"replayed,underway,discarded,refused,failed,missing" json:"outcome"`
-	TaskID  string             `doc:"Task that replaces it"              json:"task_id,omitzero"`
-	Detail  string             `doc:"Why it stays"                       json:"detail,omitzero"`
-}
-
-// Settled are the results, in the order of the ids.
-type Settled struct {
-	Results []SettledLetter `json:"results" nullable:"false"`
-}
-
 type (
-	deadOutput   struct{ Body DeadLetters }
-	chosenInput  struct{ Body Chosen }
-	settleOutput struct{ Body Settled }
+	deadOutput   struct{ Body wire.DeadLetters }
+	chosenInput  struct{ Body wire.Chosen }
+	settleOutput struct{ Body wire.Settled }
 )
-
-// missing is the outcome of an id that no dead letter has.
-const missing = deadletter.Outcome("missing")
 
 func (a *API) registerDeadLetters() {
 	tags := []string{"Dead letters"}
@@ -146,24 +94,9 @@ func (a *API) listDead(ctx context.Context, c caller, in *deadInput) (*deadOutpu
 	return out, nil
 }
 
-// Causes are the dead letters by cause, the most frequent first.
-type Causes struct {
-	Causes []Cause `json:"causes" nullable:"false"`
-}
-
-// Cause is a group of dead letters with one class and code.
-type Cause struct {
-	Class       string    `json:"class"`
-	Code        string    `doc:"Code of the platform" json:"code,omitzero"`
-	DeadLetters int64     `doc:"How many"             json:"dead_letters"`
-	Lanes       []string  `doc:"Lanes that have them" json:"lanes"         nullable:"false"`
-	Latest      time.Time `doc:"When the latest died" json:"latest"`
-	Todo        string    `doc:"What to do"           json:"todo,omitzero"`
-}
-
 type (
 	countInput   struct{ DeadQuery }
-	causesOutput struct{ Body Causes }
+	causesOutput struct{ Body wire.Causes }
 )
 
 func (a *API) countDead(ctx context.Context, c caller, in *countInput) (*causesOutput, error) {
@@ -184,7 +117,7 @@ func (a *API) countDead(ctx context.Context, c caller, in *countInput) (*causesO
 	out := &causesOutput{}
 	for _, cause := range causes {
 		cause.Latest = cause.Latest.UTC()
-		out.Body.Causes = append(out.Body.Causes, Cause(cause))
+		out.Body.Causes = append(out.Body.Causes, wire.Cause(cause))
 	}
 	return out, nil
 }
@@ -195,13 +128,8 @@ func (c caller) mayLane(name string) bool {
 	return c.MayTenant(tenant)
 }
 
-func (m masker) dead(d ledger.DeadLetter) DeadLetter {
-	d = deadletter.Shown(d, m.Shown)
-	return DeadLetter{
-		ID: d.ID, Tenant: d.Tenant, Kind: tasks.Kind(d.Kind), Target: d.Target, Key: d.Key, Run: d.Run, Row: d.Row, Class: d.Class, Code: d.Code,
-		Message: d.Message, Todo: d.Todo, RequestID: d.RequestID, First: d.First, Last: d.Last,
-		Lane: d.Lane, Organisation: d.Organisation, Urgent: d.Urgent, Type: d.Type, Revision: d.Revision, Cause: d.Cause, Attempts: d.Attempts,
-	}
+func (m masker) dead(d ledger.DeadLetter) wire.DeadLetter {
+	return wire.DeadLetterOf(deadletter.Shown(d, m.Shown))
 }
 
 type oneDeadInput struct {
@@ -209,7 +137,7 @@ type oneDeadInput struct {
 	Masked bool   `doc:"Mask names and ids of people even if the token may see them" query:"masked"`
 }
 
-type oneDeadOutput struct{ Body DeadLetter }
+type oneDeadOutput struct{ Body wire.DeadLetter }
 
 func (a *API) getDead(ctx context.Context, c caller, in *oneDeadInput) (*oneDeadOutput, error) {
 	d, err := a.dead.Find(ctx, in.ID)
@@ -255,7 +183,7 @@ func (a *API) settleDead(ctx context.Context, c caller, in *chosenInput, outcome
 	}
 	out := &settleOutput{}
 	for _, id := range in.Body.IDs {
-		v := SettledLetter{ID: id, Outcome: missing}
+		v := wire.SettledLetter{ID: id, Outcome: wire.Missing}
 		if i := slices.IndexFunc(settled, func(s deadletter.Settled) bool { return s.DeadLetter.ID == id }); i >= 0 {
 			s := settled[i]
 			v.Outcome, v.TaskID = s.Outcome, s.TaskID

@@ -23,11 +23,7 @@ const (
 
 // describe adds to an operation what all have.
 func describe(doc *huma.OpenAPI, op *huma.Operation, scopes []access.Scope) {
-	names := make([]string, len(scopes))
-	for i, s := range scopes {
-		names[i] = string(s)
-	}
-	op.Security = []map[string][]string{{"token": names}}
+	op.Security = []map[string][]string{{"token": words(scopes)}}
 	op.MaxBodyBytes = maxBody
 	op.BodyReadTimeout = -1 // the guard bounds how long a client may take
 	if op.Responses == nil {

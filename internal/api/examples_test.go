@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/internal/api"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 // interpreter returns a program, or skips the test if the machine has none.
@@ -62,7 +62,7 @@ func TestThePythonExampleContinuesWhereItWasKilled(t *testing.T) {
 	if strings.Contains(string(second), fmt.Sprintf("uploaded %d\n", part)) {
 		t.Errorf("it began again:\n%s", second)
 	}
-	page := as[api.RunPage](t, r.get(producer, "/v1/runs"))
+	page := as[wire.RunPage](t, r.get(producer, "/v1/runs"))
 	if len(page.Runs) != 1 || page.Runs[0].State != run.StateDone || page.Runs[0].Outcomes[run.OutcomeApplied] != rows {
 		t.Errorf("%+v\n%s", page.Runs, second)
 	}

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/access"
 	"rollcall/internal/problem"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 type listInput struct {
@@ -21,13 +22,7 @@ type listInput struct {
 	Limit  int       `default:"20"                                                                                                                          doc:"Runs of a page"                                                                 maximum:"200"    minimum:"1"   query:"limit"`
 }
 
-// RunPage is a page of runs, newest first.
-type RunPage struct {
-	Runs []Run     `json:"runs"                                                        nullable:"false"`
-	Next time.Time `doc:"Value of before for the next page; missing: this is the last" json:"next,omitzero"`
-}
-
-type listOutput struct{ Body RunPage }
+type listOutput struct{ Body wire.RunPage }
 
 type getInput struct {
 	RunPath
@@ -57,7 +52,7 @@ func (a *API) listRuns(ctx context.Context, c caller, in *listInput) (*listOutpu
 			if read, f.Before = read+1, r.Created; !c.maySee(r) || !c.owns(r) && !c.May(access.Read) {
 				continue
 			}
-			if out.Body.Runs = append(out.Body.Runs, runView(r)); len(out.Body.Runs) == in.Limit {
+			if out.Body.Runs = append(out.Body.Runs, wire.RunOf(r)); len(out.Body.Runs) == in.Limit {
 				out.Body.Next = f.Before.UTC()
 				return out, nil
 			}
@@ -84,7 +79,7 @@ func (a *API) findRun(ctx context.Context, c caller, word string) (*listOutput, 
 	if err != nil {
 		return nil, err
 	}
-	out.Body.Runs = []Run{runView(r)}
+	out.Body.Runs = []wire.Run{wire.RunOf(r)}
 	return out, nil
 }
 
@@ -98,7 +93,7 @@ func (a *API) getRun(ctx context.Context, c caller, in *getInput) (*runOutput, e
 			return nil, err
 		}
 	}
-	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: runView(r)}, nil
+	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: wire.RunOf(r)}, nil
 }
 
 // await waits as long as a run is in a state, at most for some time.

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/api"
 	"rollcall/internal/redistest"
+	"rollcall/internal/wire"
 )
 
 const oneTask = `{"kind":"nickname","tenant":"lakeside-dt","chat_id":"chat1","user_id":"u1","nickname":"王芳"}`
@@ -25,7 +26,7 @@ func TestARequestWithAKeyIsCarriedOutOnce(t *testing.T) {
 		r := newRig(t, s, options{})
 		first := r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusCreated)
 		again := r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusCreated)
-		if as[api.Stored](t, first) != as[api.Stored](t, again) || again.Header.Get("Idempotency-Replayed") != "true" || first.Header.Get("Idempotency-Replayed") != "" {
+		if as[wire.Stored](t, first) != as[wire.Stored](t, again) || again.Header.Get("Idempotency-Replayed") != "true" || first.Header.Get("Idempotency-Replayed") != "" {
 			t.Errorf("%s\n%s", first.body, again.body)
 		}
 		r.problem(r.keyed("/v1/tasks", "a", "", `{"kind":"nickname","tenant":"lakeside-dt","chat_id":"chat1","user_id":"u2","nickname":"王芳"}`), "key-reused")
@@ -44,7 +45,7 @@ func TestKeysThatAreNoUTF8AreDifferentKeys(t *testing.T) {
 	r := newRig(t, redistest.One(t), options{})
 	for _, key := range []string{"Sch\xfcler-1", "Sch\xfcler-2", "Sch\xe4ler-1"} {
 		a := r.do(call{method: http.MethodPost, path: "/v1/tasks", token: producer, body: oneTask, headers: map[string]string{"Idempotency-Key": key}, odd: true})
-		if stored := as[api.Stored](t, r.want(a, http.StatusCreated)); stored.Outcome != "stored" {
+		if stored := as[wire.Stored](t, r.want(a, http.StatusCreated)); stored.Outcome != "stored" {
 			t.Errorf("%q: %+v", key, stored)
 		}
 	}
@@ -81,7 +82,7 @@ func TestATaskIsStoredOnceAlsoIfItsAnswerWasNotRemembered(t *testing.T) {
 	if err != nil || len(keys) != 1 || r.rdb.Del(t.Context(), keys[0]).Err() != nil {
 		t.Fatal(keys, err)
 	}
-	again := as[api.Stored](t, r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusOK))
+	again := as[wire.Stored](t, r.want(r.keyed("/v1/tasks", "a", "", oneTask), http.StatusOK))
 	if again.Outcome != "already_there" {
 		t.Errorf("%+v", again)
 	}
@@ -103,10 +104,10 @@ func TestARunIsMadeOnceAlsoIfItsAnswerWasNotRemembered(t *testing.T) {
 				}
 			}
 		}
-		twice := func(path, kind, body string) api.Run {
-			first := as[api.Run](t, r.want(r.keyed(path, "a", kind, body), http.StatusCreated))
+		twice := func(path, kind, body string) wire.Run {
+			first := as[wire.Run](t, r.want(r.keyed(path, "a", kind, body), http.StatusCreated))
 			forget()
-			again := as[api.Run](t, r.want(r.keyed(path, "a", kind, body), http.StatusCreated))
+			again := as[wire.Run](t, r.want(r.keyed(path, "a", kind, body), http.StatusCreated))
 			if again.ID != first.ID || again.Rows != first.Rows || !again.Created.Equal(first.Created) {
 				t.Errorf("%s: %+v, again %+v", path, first, again)
 			}
@@ -121,7 +122,7 @@ func TestARunIsMadeOnceAlsoIfItsAnswerWasNotRemembered(t *testing.T) {
 		r.want(r.post(producer, "/v1/runs/"+made.ID+"/apply", `{"digest":"`+r.plan(producer, made.ID).Run.Plan.Digest+`"}`), http.StatusOK)
 		r.want(r.post(producer, "/v1/runs/"+made.ID+"/cancel", "{}"), http.StatusOK)
 		twice("/v1/runs/"+made.ID+"/undo", "", "")
-		if page := as[api.RunPage](t, r.get(producer, "/v1/runs")); len(page.Runs) != 3 {
+		if page := as[wire.RunPage](t, r.get(producer, "/v1/runs")); len(page.Runs) != 3 {
 			t.Errorf("%d runs", len(page.Runs))
 		}
 	})
@@ -145,8 +146,8 @@ func TestARequestThatIsRepeatedContinuesItsRun(t *testing.T) {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
 		fails.Store(false)
-		left := as[api.RunPage](t, r.get(producer, "/v1/runs")).Runs
-		made := as[api.Run](t, r.want(r.keyed("/v1/runs", "a", "application/x-ndjson", rows), http.StatusCreated))
+		left := as[wire.RunPage](t, r.get(producer, "/v1/runs")).Runs
+		made := as[wire.Run](t, r.want(r.keyed("/v1/runs", "a", "application/x-ndjson", rows), http.StatusCreated))
 		if len(left) != 1 || left[0].Rows != 4096 || made.ID != left[0].ID || made.Rows != 5000 || !made.Sealed {
 			t.Errorf("%+v\n%+v", left, made)
 		}
@@ -168,7 +169,7 @@ func TestConcurrentRequestsWithOneKeyMakeOneRun(t *testing.T) {
 				defer mu.Unlock()
 				switch a.StatusCode {
 				case http.StatusCreated:
-					ids[as[api.Run](t, a).ID] = true
+					ids[as[wire.Run](t, a).ID] = true
 				case http.StatusTooManyRequests: // more uploads than may be read at once
 				default:
 					r.problem(a, "key-in-use")
@@ -179,9 +180,9 @@ func TestConcurrentRequestsWithOneKeyMakeOneRun(t *testing.T) {
 			})
 		}
 		sending.Wait()
-		last := as[api.Run](t, r.want(r.keyed("/v1/runs", "term", "application/x-ndjson", body), http.StatusCreated))
+		last := as[wire.Run](t, r.want(r.keyed("/v1/runs", "term", "application/x-ndjson", body), http.StatusCreated))
 		ids[last.ID] = true
-		page := as[api.RunPage](t, r.get(producer, "/v1/runs"))
+		page := as[wire.RunPage](t, r.get(producer, "/v1/runs"))
 		if len(ids) != 1 || len(page.Runs) != 1 {
 			t.Errorf("%v; %d runs", ids, len(page.Runs))
 		}

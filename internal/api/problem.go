@@ -25,11 +25,7 @@ import (
 )
 
 func forbidden(scopes []access.Scope) *problem.Problem {
-	names := make([]string, len(scopes))
-	for i, s := range scopes {
-		names[i] = string(s)
-	}
-	return problem.New(problem.Forbidden, "the token needs the scope "+strings.Join(names, " or "))
+	return problem.New(problem.Forbidden, "the token needs the scope "+strings.Join(words(scopes), " or "))
 }
 
 // explainError turns the errors of huma, which have no type, into problems.

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/run"
 	"rollcall/internal/runview"
 	"rollcall/internal/table"
+	"rollcall/internal/wire"
 )
 
 // Page selects a page of the rows of a run.
@@ -41,12 +42,6 @@ type resultsInput struct {
 	Format  string   `default:"json"                                           doc:"json is a page. The others are all rows, with the columns of the upload, so that they can be corrected and sent again: they need the scope names." enum:"json,ndjson,csv,xlsx" query:"format"`
 }
 
-// ResultPage is a page of results.
-type ResultPage struct {
-	Rows []ResultRow `json:"rows"                                                       nullable:"false"`
-	Next int         `doc:"Value of after for the next page; missing: this is the last" json:"next,omitzero"`
-}
-
 type resultsOutput struct {
 	ContentType string `header:"Content-Type"`
 	Disposition string `doc:"Name of a file"  header:"Content-Disposition"`
@@ -63,7 +58,7 @@ func (a *API) registerResults() {
 	documented := doc.Paths[op.Path].Get.Responses["200"]
 	delete(documented.Headers, "Content-Type")
 	documented.Content = map[string]*huma.MediaType{
-		typeJSON:             {Schema: schemaOf[ResultPage](doc)},
+		typeJSON:             {Schema: schemaOf[wire.ResultPage](doc)},
 		table.NDJSON.Media(): {},
 		table.CSV.Media():    {Schema: &huma.Schema{Type: huma.TypeString}},
 		table.XLSX.Media():   {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
@@ -78,7 +73,7 @@ func (a *API) getResults(ctx context.Context, c caller, in *resultsInput) (*resu
 	if in.Format != "json" {
 		return a.resultFile(ctx, c, r, in)
 	}
-	var page ResultPage
+	var page wire.ResultPage
 	advice, err := runview.ReadAdvice(ctx, a.ledger, r)
 	if err != nil {
 		return nil, err

@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rollcall/internal/api"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 func TestNamesAreMaskedWithoutTheScope(t *testing.T) {
@@ -30,7 +30,7 @@ func TestNamesAreMaskedWithoutTheScope(t *testing.T) {
 		}
 	}
 	r.problem(r.get(producer, "/v1/runs/"+made.ID+"/results?format=xlsx"), "names-not-allowed")
-	r.problem(r.get(producer, "/v1/runs/"+as[api.Run](t, r.post(producer, "/v1/runs", "")).ID+"/results"), "wrong-state")
+	r.problem(r.get(producer, "/v1/runs/"+as[wire.Run](t, r.post(producer, "/v1/runs", "")).ID+"/results"), "wrong-state")
 }
 
 // A file of results is sent again as it is.
@@ -45,7 +45,7 @@ func TestAFileOfResultsCanBeUploadedAgain(t *testing.T) {
 		if !strings.Contains(a.Header.Get("Content-Disposition"), made.ID+"."+format) {
 			t.Errorf("Content-Disposition %s", a.Header.Get("Content-Disposition"))
 		}
-		again := as[api.Run](t, r.want(r.do(call{method: "POST", path: "/v1/runs", token: all, kind: kind, body: string(a.body)}), http.StatusCreated))
+		again := as[wire.Run](t, r.want(r.do(call{method: "POST", path: "/v1/runs", token: all, kind: kind, body: string(a.body)}), http.StatusCreated))
 		plan := r.plan(all, again.ID)
 		if diff := cmp.Diff(append(numbered(3), ""), r.keysOf(again.ID)); diff != "" || plan.Run.Plan.Counts[run.RowNew] != 4 {
 			t.Errorf("%s: %s%+v", format, diff, plan.Run.Plan)

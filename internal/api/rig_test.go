@@ -27,6 +27,7 @@ import (
 	"rollcall/internal/redistest"
 	"rollcall/internal/registry"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
 
@@ -297,19 +298,19 @@ func nicknames(from, to int) string {
 }
 
 // planned makes a run of rows and returns it with its plan.
-func (r *rig) planned(token, rows string) api.Run {
+func (r *rig) planned(token, rows string) wire.Run {
 	r.t.Helper()
-	made := as[api.Run](r.t, r.want(r.upload(token, "/v1/runs?canary=0", rows), http.StatusCreated))
+	made := as[wire.Run](r.t, r.want(r.upload(token, "/v1/runs?canary=0", rows), http.StatusCreated))
 	return r.plan(token, made.ID).Run
 }
 
 // plan reads the plan of a run once it is there.
-func (r *rig) plan(token, id string) api.PlanPage {
+func (r *rig) plan(token, id string) wire.PlanPage {
 	r.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		a := r.get(token, "/v1/runs/"+id+"/plan")
 		if a.StatusCode != http.StatusAccepted {
-			return as[api.PlanPage](r.t, r.want(a, http.StatusOK))
+			return as[wire.PlanPage](r.t, r.want(a, http.StatusOK))
 		}
 	}
 	r.t.Fatalf("run %s was not planned", id)

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/access"
 	"rollcall/internal/problem"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 // DraftQuery describes a new run.
@@ -69,7 +70,7 @@ type runOutput struct {
 	Status   int
 	Location string `doc:"Path of the run"                                                        header:"Location"`
 	Replayed string `doc:"The answer is that of an earlier request with the same Idempotency-Key" enum:"true"       header:"Idempotency-Replayed"`
-	Body     Run
+	Body     wire.Run
 }
 
 type rowsInput struct {
@@ -82,25 +83,12 @@ type rowsInput struct {
 	Annotated bool `doc:"Rows of NDJSON may have line, the line of the row in its file, and problems, why it must not be carried out, one on each line of the text" query:"annotated"`
 }
 
-// Added is how many rows a run has.
-type Added struct {
-	RowsIn int `doc:"Rows that the run has: the next part begins there" json:"rows_in"`
-	Read   int `doc:"Rows of this body"                                 json:"read"`
-	// Ignored are columns that are not known.
-	Ignored []string `doc:"Columns of the body that are not known" json:"ignored_columns,omitempty" nullable:"false"`
-}
-
-type rowsOutput struct{ Body Added }
+type rowsOutput struct{ Body wire.Added }
 
 type sealInput struct {
 	RunPath
 
-	Body Seal
-}
-
-// Seal is the body of the request that ends an upload.
-type Seal struct {
-	Rows int `doc:"Number of rows that the run must have" json:"rows" maximum:"1000000" minimum:"0"`
+	Body wire.Seal
 }
 
 func (a *API) registerRuns() {
@@ -192,7 +180,7 @@ func (a *API) made(r run.Run) *runOutput {
 	if r.Sealed && r.State == run.StateUploading {
 		a.planner.Start(r.ID)
 	}
-	return &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + r.ID, Body: runView(r)}
+	return &runOutput{Status: http.StatusCreated, Location: Path + "runs/" + r.ID, Body: wire.RunOf(r)}
 }
 
 // visible returns a run that the caller may see and, without scopes, has made.
@@ -237,7 +225,7 @@ func (a *API) addRows(ctx context.Context, c caller, in *rowsInput) (*rowsOutput
 	if err != nil {
 		return nil, err
 	}
-	return &rowsOutput{Body: Added{RowsIn: added, Read: n, Ignored: r.file.Ignored()}}, nil
+	return &rowsOutput{Body: wire.Added{RowsIn: added, Read: n, Ignored: r.file.Ignored()}}, nil
 }
 
 func (a *API) sealRun(ctx context.Context, c caller, in *sealInput) (*runOutput, error) {
@@ -251,5 +239,5 @@ func (a *API) sealRun(ctx context.Context, c caller, in *sealInput) (*runOutput,
 	if sealed.Plan == nil && sealed.State == run.StateUploading {
 		a.planner.Start(sealed.ID)
 	}
-	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: runView(sealed)}, nil
+	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + in.ID, Body: wire.RunOf(sealed)}, nil
 }

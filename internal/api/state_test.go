@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/kinds"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
 
@@ -42,7 +43,7 @@ func TestLanesAndQuotaShowWhatTheTokenMaySee(t *testing.T) {
 func TestATargetIsExplained(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.One(t), options{})
-	task := as[api.Stored](t, r.want(r.post(producer, "/v1/tasks", strings.Replace(oneTask, "u1", "employee7", 1)), http.StatusCreated))
+	task := as[wire.Stored](t, r.want(r.post(producer, "/v1/tasks", strings.Replace(oneTask, "u1", "employee7", 1)), http.StatusCreated))
 	effect, err := json.Marshal(ledger.Event{TaskID: "t0", Revision: 7, RequestID: "r-employee7", Set: map[string]string{"nickname": "王芳"}})
 	key := "rollcall:{lakeside/nickname}:target:chat1/employee7"
 	if err = errors.Join(err, r.rdb.HSet(t.Context(), key, "r:nickname", 7, "v:nickname", "王芳").Err(),
@@ -90,24 +91,24 @@ func TestDeadLettersAreListedReplayedAndDiscarded(t *testing.T) {
 	r.archive("d2", tenant)
 	r.archive("d3", other)
 	a := r.want(r.get(reader, "/v1/dead-letters?class=rejected"), http.StatusOK)
-	if listed := as[api.DeadLetters](t, a).DeadLetters; len(listed) != 2 || listed[0].Code != "34001" {
+	if listed := as[wire.DeadLetters](t, a).DeadLetters; len(listed) != 2 || listed[0].Code != "34001" {
 		t.Errorf("%s", a.body)
 	}
 	if text := strings.ToLower(string(a.body)); strings.Contains(text, "芳") || strings.Contains(text, "mployee7") {
 		t.Errorf("the person is named: %s", a.body)
 	}
-	if named := r.get(all, "/v1/dead-letters?tenant=seaside-dt"); !strings.Contains(string(named.body), "EMPLOYEE7 (王芳)") || len(as[api.DeadLetters](t, named).DeadLetters) != 1 {
+	if named := r.get(all, "/v1/dead-letters?tenant=seaside-dt"); !strings.Contains(string(named.body), "EMPLOYEE7 (王芳)") || len(as[wire.DeadLetters](t, named).DeadLetters) != 1 {
 		t.Errorf("%s", named.body)
 	}
-	got := as[api.Settled](t, r.want(r.post(operator, "/v1/dead-letters/replay", `{"ids":["d1","nosuch"],"reason":"joined"}`), http.StatusOK)).Results
+	got := as[wire.Settled](t, r.want(r.post(operator, "/v1/dead-letters/replay", `{"ids":["d1","nosuch"],"reason":"joined"}`), http.StatusOK)).Results
 	if len(got) != 2 || got[0].Outcome != "replayed" || got[0].TaskID == "" || got[1].Outcome != "missing" {
 		t.Errorf("%+v", got)
 	}
-	got = as[api.Settled](t, r.want(r.post(stranger, "/v1/dead-letters/discard", `{"ids":["d2","d3"]}`), http.StatusOK)).Results
+	got = as[wire.Settled](t, r.want(r.post(stranger, "/v1/dead-letters/discard", `{"ids":["d2","d3"]}`), http.StatusOK)).Results
 	if len(got) != 2 || got[0].Outcome != "missing" || got[1].Outcome != "discarded" {
 		t.Errorf("%+v", got)
 	}
-	if left := as[api.DeadLetters](t, r.get(all, "/v1/dead-letters")).DeadLetters; len(left) != 1 || left[0].ID != "d2" {
+	if left := as[wire.DeadLetters](t, r.get(all, "/v1/dead-letters")).DeadLetters; len(left) != 1 || left[0].ID != "d2" {
 		t.Errorf("%+v", left)
 	}
 	events, err := audit.Read(t.Context(), r.rdb, 10)

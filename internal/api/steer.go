@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/problem"
 	"rollcall/internal/run"
 	"rollcall/internal/runview"
+	"rollcall/internal/wire"
 )
 
 type planInput struct {
@@ -23,17 +24,10 @@ type planInput struct {
 	Wait     int      `default:"30"                                              doc:"Seconds to wait for a plan that is being made"      maximum:"50"     minimum:"0"      query:"wait"`
 }
 
-// PlanPage is a page of a plan.
-type PlanPage struct {
-	Run  Run          `json:"run"`
-	Rows []PlannedRow `json:"rows"                                                       nullable:"false"`
-	Next int          `doc:"Value of after for the next page; missing: this is the last" json:"next,omitzero"`
-}
-
 type planOutput struct {
 	Status     int
 	RetryAfter string `doc:"The plan is being made: read it again after this many seconds" header:"Retry-After"`
-	Body       PlanPage
+	Body       wire.PlanPage
 }
 
 type replanInput struct {
@@ -45,23 +39,13 @@ type replanInput struct {
 type applyInput struct {
 	RunPath
 
-	Body Digest
-}
-
-// Digest is the body of a request that applies a plan.
-type Digest struct {
-	Digest string `doc:"Of the plan that was read; its first eight characters suffice" json:"digest" maxLength:"64" minLength:"8"`
-}
-
-// Why is the body of a request that a person gives a reason for.
-type Why struct {
-	Reason string `doc:"For the people who see the run" json:"reason,omitzero" maxLength:"500"`
+	Body wire.Digest
 }
 
 type reasonInput struct {
 	RunPath
 
-	Body *Why `required:"false"`
+	Body *wire.Why `required:"false"`
 }
 
 func (in *reasonInput) reason() string {
@@ -83,24 +67,13 @@ type undoInput struct {
 type excludeInput struct {
 	RunPath
 
-	Body Exclusion
-}
-
-// Exclusion is the body of a request that leaves rows out of a plan.
-type Exclusion struct {
-	Digest string `doc:"Of the plan that was read"             json:"digest" maxLength:"64"   minLength:"8"`
-	Rows   []int  `doc:"Numbers of the rows that are left out" json:"rows"   maxItems:"10000" minItems:"1"  nullable:"false"`
+	Body wire.Exclusion
 }
 
 type allowInput struct {
 	RunPath
 
-	Body Allowance
-}
-
-// Allowance is the body of a request that accepts what guards found.
-type Allowance struct {
-	Allow []string `doc:"Guards that do not hold the run any more" enum:"allow-changes,allow-suspicious,allow-lost-chinese,allow-equal-names,allow-over-quota,prune,allow-id-changes" json:"allow" maxItems:"20" minItems:"1" nullable:"false"`
+	Body wire.Allowance
 }
 
 func (a *API) registerSteering() {
@@ -111,9 +84,9 @@ func (a *API) registerSteering() {
 	register(a, op("get-plan", http.MethodGet, "plan", "Read the plan",
 		"The plan compares each row with the last known value. 202: it is being made, read it again."), []access.Scope{access.Read, access.Enqueue}, a.getPlan)
 	doc := a.huma.OpenAPI()
-	addResponse(doc.Paths["/v1/runs/{id}/plan"].Get, http.StatusAccepted, "The plan is being made", schemaOf[PlanPage](doc))
+	addResponse(doc.Paths["/v1/runs/{id}/plan"].Get, http.StatusAccepted, "The plan is being made", schemaOf[wire.PlanPage](doc))
 	register(a, op("plan-again", http.MethodPost, "plan", "Plan again", "For a plan that is older than its targets. The digest may change. 202: it is being made, read it."), own, a.planAgain)
-	addResponse(doc.Paths["/v1/runs/{id}/plan"].Post, http.StatusAccepted, "The plan is being made", schemaOf[PlanPage](doc))
+	addResponse(doc.Paths["/v1/runs/{id}/plan"].Post, http.StatusAccepted, "The plan is being made", schemaOf[wire.PlanPage](doc))
 	register(a, op("exclude-rows", http.MethodPost, "exclude", "Leave rows out of the plan", "The plan gets another digest."), own, a.exclude)
 	register(a, op("allow-guards", http.MethodPost, "allow", "Accept what guards found", "The digest stays. It may be repeated."), []access.Scope{access.Approve}, a.allow)
 	register(a, op("apply-run", http.MethodPost, "apply", "Apply the plan",
@@ -152,9 +125,9 @@ func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput
 		}
 	}
 	if !ended || r.Plan == nil && r.State == run.StateUploading && r.Sealed {
-		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: PlanPage{Run: runView(r)}}, nil
+		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: wire.PlanPage{Run: wire.RunOf(r)}}, nil
 	}
-	out := &planOutput{Status: http.StatusOK, Body: PlanPage{Run: runView(r)}}
+	out := &planOutput{Status: http.StatusOK, Body: wire.PlanPage{Run: wire.RunOf(r)}}
 	only, m := set(in.Decision), c.masker()
 	next, err := runview.Read(ctx, in.rows(), a.runs.RowsAfter(ctx, in.ID, in.After), func(p run.Planned) int { return p.Number }, func(row run.Planned) bool {
 		if !c.mayRow(row.Row) || len(only) > 0 && !only[string(row.Decision)] {
@@ -181,12 +154,12 @@ func (a *API) planAgain(ctx context.Context, c caller, in *replanInput) (*planOu
 		return nil, err
 	}
 	if !ended { // the answer has the previous plan
-		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: PlanPage{Run: runView(r)}}, nil
+		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: wire.PlanPage{Run: wire.RunOf(r)}}, nil
 	}
 	if r, err = a.runs.Get(ctx, r.ID); err != nil {
 		return nil, err
 	}
-	return &planOutput{Status: http.StatusOK, Body: PlanPage{Run: runView(r)}}, nil
+	return &planOutput{Status: http.StatusOK, Body: wire.PlanPage{Run: wire.RunOf(r)}}, nil
 }
 
 // steer does something to a run that the caller made, or may operate.
@@ -198,7 +171,7 @@ func (a *API) steer(ctx context.Context, c caller, id string, scope access.Scope
 	if err != nil {
 		return nil, err
 	}
-	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + id, Body: runView(r)}, nil
+	return &runOutput{Status: http.StatusOK, Location: Path + "runs/" + id, Body: wire.RunOf(r)}, nil
 }
 
 func (a *API) exclude(ctx context.Context, c caller, in *excludeInput) (*runOutput, error) {

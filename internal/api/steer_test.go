@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/api"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 const idRow = `{"kind":"id","tenant":"lakeside-dt","user_id":"u1","dingtalk_id":"wangfang"}` + "\n"
@@ -29,7 +30,7 @@ func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
 		defer mu.Unlock()
 		did = append(did, c.Token+" "+path.Base(c.Path))
 	}})
-	made := as[api.Run](t, r.want(r.upload(producer, "/v1/runs?canary=0&other_approver=true", idRow), http.StatusCreated))
+	made := as[wire.Run](t, r.want(r.upload(producer, "/v1/runs?canary=0&other_approver=true", idRow), http.StatusCreated))
 	at := "/v1/runs/" + made.ID
 	plan := r.plan(producer, made.ID)
 	if len(plan.Run.Plan.Guards) != 1 || plan.Run.Plan.Guards[0].Allow != "allow-id-changes" {
@@ -37,25 +38,25 @@ func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
 	}
 	digest := fmt.Sprintf(`{"digest":%q}`, plan.Run.Plan.Digest)
 	r.problem(r.post(producer, at+"/apply", `{"digest":"00000000"}`), "plan-changed")
-	held := as[api.Run](t, r.want(r.post(producer, at+"/apply", digest), http.StatusOK))
+	held := as[wire.Run](t, r.want(r.post(producer, at+"/apply", digest), http.StatusOK))
 	if held.State != run.StateHeld || held.Reason == "" {
 		t.Fatalf("%+v", held)
 	}
-	applied := as[api.Run](t, r.want(r.post(all, at+"/approve", digest), http.StatusOK))
+	applied := as[wire.Run](t, r.want(r.post(all, at+"/approve", digest), http.StatusOK))
 	if applied.State != run.StateCanary || applied.By != "token:all" {
 		t.Errorf("%+v", applied)
 	}
-	paused := as[api.Run](t, r.want(r.post(operator, at+"/pause", `{"reason":"wrong class"}`), http.StatusOK))
+	paused := as[wire.Run](t, r.want(r.post(operator, at+"/pause", `{"reason":"wrong class"}`), http.StatusOK))
 	if paused.State != run.StatePaused || paused.Reason != "wrong class" || paused.By != "token:operator" {
 		t.Errorf("%+v", paused)
 	}
 	r.problem(r.post(all, at+"/reject", ""), "wrong-state")
 	r.want(r.post(operator, at+"/resume", ""), http.StatusOK)
-	cancelled := as[api.Run](t, r.want(r.post(producer, at+"/cancel", ""), http.StatusOK))
+	cancelled := as[wire.Run](t, r.want(r.post(producer, at+"/cancel", ""), http.StatusOK))
 	if cancelled.State != run.StateCancelled {
 		t.Errorf("%+v", cancelled)
 	}
-	undo := as[api.Run](t, r.want(r.post(producer, at+"/undo", ""), http.StatusCreated))
+	undo := as[wire.Run](t, r.want(r.post(producer, at+"/undo", ""), http.StatusCreated))
 	if undo.UndoOf != made.ID || undo.Rows != 0 {
 		t.Errorf("%+v", undo)
 	}
@@ -71,11 +72,11 @@ func TestAGuardHoldsARunUntilAnotherTokenApproves(t *testing.T) {
 func TestTheAuthorDoesNotApproveWhereAnotherMust(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, redistest.One(t), options{})
-	made := as[api.Run](t, r.want(r.upload(all, "/v1/runs?other_approver=true", idRow), http.StatusCreated))
+	made := as[wire.Run](t, r.want(r.upload(all, "/v1/runs?other_approver=true", idRow), http.StatusCreated))
 	digest := fmt.Sprintf(`{"digest":%q}`, r.plan(all, made.ID).Run.Plan.Digest)
 	r.want(r.post(all, "/v1/runs/"+made.ID+"/apply", digest), http.StatusOK)
 	r.problem(r.post(all, "/v1/runs/"+made.ID+"/approve", digest), "other-approver")
-	rejected := as[api.Run](t, r.want(r.post(all, "/v1/runs/"+made.ID+"/reject", `{"reason":"not this year"}`), http.StatusOK))
+	rejected := as[wire.Run](t, r.want(r.post(all, "/v1/runs/"+made.ID+"/reject", `{"reason":"not this year"}`), http.StatusOK))
 	if rejected.State != run.StateRejected || rejected.Reason != "not this year" {
 		t.Errorf("%+v", rejected)
 	}
@@ -86,21 +87,21 @@ func TestRowsAreLeftOutAndARunIsPlannedAgain(t *testing.T) {
 	r := newRig(t, redistest.One(t), options{})
 	made := r.planned(producer, nicknames(1, 3))
 	path := "/v1/runs/" + made.ID
-	out := as[api.Run](t, r.want(r.post(producer, path+"/exclude", fmt.Sprintf(`{"digest":%q,"rows":[2]}`, made.Plan.Digest)), http.StatusOK))
+	out := as[wire.Run](t, r.want(r.post(producer, path+"/exclude", fmt.Sprintf(`{"digest":%q,"rows":[2]}`, made.Plan.Digest)), http.StatusOK))
 	if out.Plan.Counts[run.RowExcluded] != 1 || out.Plan.Digest == made.Plan.Digest {
 		t.Errorf("%+v", out.Plan)
 	}
 	r.problem(r.post(producer, path+"/exclude", fmt.Sprintf(`{"digest":%q,"rows":[2,4]}`, out.Plan.Digest)), "invalid-request")
-	only := as[api.PlanPage](t, r.want(r.get(producer, path+"/plan?decision=excluded,conflict"), http.StatusOK))
+	only := as[wire.PlanPage](t, r.want(r.get(producer, path+"/plan?decision=excluded,conflict"), http.StatusOK))
 	if len(only.Rows) != 1 || only.Rows[0].Row != 2 {
 		t.Errorf("%+v", only.Rows)
 	}
-	page := as[api.PlanPage](t, r.want(r.get(producer, path+"/plan?limit=2"), http.StatusOK))
-	rest := as[api.PlanPage](t, r.want(r.get(producer, fmt.Sprintf("%s/plan?limit=2&after=%d", path, page.Next)), http.StatusOK))
+	page := as[wire.PlanPage](t, r.want(r.get(producer, path+"/plan?limit=2"), http.StatusOK))
+	rest := as[wire.PlanPage](t, r.want(r.get(producer, fmt.Sprintf("%s/plan?limit=2&after=%d", path, page.Next)), http.StatusOK))
 	if len(page.Rows) != 2 || len(rest.Rows) != 1 || rest.Rows[0].Row != 3 || rest.Next != 0 {
 		t.Errorf("%+v\n%+v", page, rest)
 	}
-	again := as[api.PlanPage](t, r.want(r.post(producer, path+"/plan?wait=50", ""), http.StatusOK))
+	again := as[wire.PlanPage](t, r.want(r.post(producer, path+"/plan?wait=50", ""), http.StatusOK))
 	if again.Run.Plan.Counts[run.RowExcluded] != 1 {
 		t.Errorf("%+v", again.Run.Plan)
 	}
@@ -111,15 +112,15 @@ func TestAWaitingQueryEndsWithTheStateOrWithItsTime(t *testing.T) {
 	r := newRig(t, redistest.One(t), options{limits: api.Limits{Waiting: 1, PerSecond: 1e9}})
 	made := r.planned(producer, nicknames(1, 1))
 	path := "/v1/runs/" + made.ID
-	if still := as[api.Run](t, r.want(r.get(producer, path+"?while=planned&wait=1"), http.StatusOK)); still.State != run.StatePlanned {
+	if still := as[wire.Run](t, r.want(r.get(producer, path+"?while=planned&wait=1"), http.StatusOK)); still.State != run.StatePlanned {
 		t.Errorf("%+v", still)
 	}
-	answered := make(chan api.Run)
+	answered := make(chan wire.Run)
 	go func() {
 		for {
 			a, err := r.try(t.Context(), call{method: http.MethodGet, path: path + "?while=planned&wait=50", token: producer})
 			if err == nil && a.StatusCode == http.StatusOK {
-				answered <- as[api.Run](t, a)
+				answered <- as[wire.Run](t, a)
 				return
 			}
 			<-time.After(10 * time.Millisecond) // the place is taken
@@ -144,25 +145,25 @@ func TestRunsAreListedByPage(t *testing.T) {
 	for i := range 5 {
 		r.want(r.post([]string{producer, all}[i%2], fmt.Sprintf("/v1/runs?name=n%d", i), ""), http.StatusCreated)
 	}
-	names := func(page api.RunPage) string {
+	names := func(page wire.RunPage) string {
 		var b strings.Builder
 		for _, r := range page.Runs {
 			b.WriteString(r.Name)
 		}
 		return b.String()
 	}
-	first := as[api.RunPage](t, r.want(r.get(all, "/v1/runs?limit=3"), http.StatusOK))
-	second := as[api.RunPage](t, r.want(r.get(all, "/v1/runs?limit=3&before="+first.Next.Format(time.RFC3339Nano)), http.StatusOK))
+	first := as[wire.RunPage](t, r.want(r.get(all, "/v1/runs?limit=3"), http.StatusOK))
+	second := as[wire.RunPage](t, r.want(r.get(all, "/v1/runs?limit=3&before="+first.Next.Format(time.RFC3339Nano)), http.StatusOK))
 	if names(first) != "n4n3n2" || names(second) != "n1n0" || !second.Next.IsZero() {
 		t.Errorf("%s, %s", names(first), names(second))
 	}
-	if own := as[api.RunPage](t, r.get(producer, "/v1/runs")); names(own) != "n4n2n0" {
+	if own := as[wire.RunPage](t, r.get(producer, "/v1/runs")); names(own) != "n4n2n0" {
 		t.Errorf("own runs: %s", names(own))
 	}
-	if found := as[api.RunPage](t, r.get(all, "/v1/runs?name=n3&state=uploading,planned")); names(found) != "n3" {
+	if found := as[wire.RunPage](t, r.get(all, "/v1/runs?name=n3&state=uploading,planned")); names(found) != "n3" {
 		t.Errorf("by name: %s", names(found))
 	}
-	if none := as[api.RunPage](t, r.get(all, "/v1/runs?state=done")); len(none.Runs) != 0 {
+	if none := as[wire.RunPage](t, r.get(all, "/v1/runs?state=done")); len(none.Runs) != 0 {
 		t.Errorf("%+v", none)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/problem"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
 
@@ -26,15 +27,6 @@ type Row struct {
 	Number int64    `doc:"Number of the task in its source: the highest wins"                                 json:"number,omitzero"              maximum:"9007199254740991"  minimum:"0"`
 }
 
-// Stored is the answer to one task.
-type Stored struct {
-	Outcome  string `doc:"stored: it is in the queue. already_there: an earlier request with the same key stored it. outdated: the source has sent a higher number, and nothing is left to do." enum:"stored,already_there,outdated" json:"outcome"`
-	TaskID   string `doc:"Id of the task in asynq"                                                                                                                                              json:"task_id,omitzero"`
-	Queue    string `json:"queue,omitzero"`
-	Revision int64  `doc:"Orders the changes of a target: the highest wins. Missing if an earlier request stored the task."                                                                     json:"revision,omitzero"`
-	Warning  string `doc:"What was lost, which costs at most one call"                                                                                                                          json:"warning,omitzero"`
-}
-
 type taskInput struct {
 	Once
 	Sent
@@ -43,7 +35,7 @@ type taskInput struct {
 type taskOutput struct {
 	Status   int
 	Replayed string `doc:"The answer is that of an earlier request with the same Idempotency-Key" enum:"true" header:"Idempotency-Replayed"`
-	Body     Stored
+	Body     wire.Stored
 }
 
 func (a *API) registerTasks() {
@@ -55,7 +47,7 @@ func (a *API) registerTasks() {
 	register(a, op, []access.Scope{access.Enqueue}, a.enqueueTask)
 	doc := a.huma.OpenAPI()
 	describeBody(doc.Paths["/v1/tasks"].Post, true, map[string]*huma.Schema{typeJSON: schemaOf[Row](doc)})
-	addResponse(doc.Paths["/v1/tasks"].Post, http.StatusOK, "An earlier request stored the task, or a later change of its source", schemaOf[Stored](doc))
+	addResponse(doc.Paths["/v1/tasks"].Post, http.StatusOK, "An earlier request stored the task, or a later change of its source", schemaOf[wire.Stored](doc))
 }
 
 func (a *API) enqueueTask(ctx context.Context, c caller, in *taskInput) (*taskOutput, error) {
@@ -93,7 +85,7 @@ func (a *API) enqueue(ctx context.Context, c caller, key string, text []byte) (*
 	if err != nil {
 		return nil, c.discreet(err)
 	}
-	out := &taskOutput{Status: http.StatusOK, Body: Stored{
+	out := &taskOutput{Status: http.StatusOK, Body: wire.Stored{
 		Outcome: result.Outcome.String(), TaskID: result.TaskID, Queue: result.Queue, Revision: result.Revision, Warning: result.Warning,
 	}}
 	if result.Outcome == tasks.Stored {

@@ -8,32 +8,12 @@ import (
 
 	"rollcall/internal/access"
 	"rollcall/internal/registry"
-	"rollcall/tasks"
+	"rollcall/internal/wire"
 )
 
-// Token is what the token of a request may do.
-type Token struct {
-	API     string         `doc:"Version of the API"                  example:"1.1.0"          json:"api"`
-	Name    string         `json:"name"`
-	Scopes  []access.Scope `enum:"enqueue,read,operate,approve,names" json:"scopes"            nullable:"false"`
-	Tenants []string       `doc:"Missing: all"                        json:"tenants,omitempty" nullable:"false"`
-}
-
-// Served are the tasks that can be enqueued now.
-type Served struct {
-	Served []ServedLane `json:"served" nullable:"false"`
-}
-
-// ServedLane is a tenant and a kind that a worker serves.
-type ServedLane struct {
-	Tenant      string     `json:"tenant"`
-	Kind        tasks.Kind `json:"kind"`
-	NicknameMax int        `doc:"Longest nickname, in characters; missing: 30" json:"nickname_max,omitzero"`
-}
-
 type (
-	tokenOutput  struct{ Body Token }
-	servedOutput struct{ Body Served }
+	tokenOutput  struct{ Body wire.Token }
+	servedOutput struct{ Body wire.Served }
 )
 
 func (a *API) registerToken() {
@@ -48,7 +28,16 @@ func (a *API) registerToken() {
 }
 
 func (a *API) getToken(_ context.Context, c caller, _ *struct{}) (*tokenOutput, error) {
-	return &tokenOutput{Body: Token{API: documentVersion, Name: c.Token, Scopes: c.Scopes, Tenants: c.Tenants}}, nil
+	return &tokenOutput{Body: wire.Token{API: documentVersion, Name: c.Token, Scopes: words(c.Scopes), Tenants: c.Tenants}}, nil
+}
+
+// words returns the scopes as texts.
+func words(scopes []access.Scope) []string {
+	all := make([]string, len(scopes))
+	for i, s := range scopes {
+		all[i] = string(s)
+	}
+	return all
 }
 
 func (a *API) listServed(ctx context.Context, c caller, _ *struct{}) (*servedOutput, error) {
@@ -59,7 +48,7 @@ func (a *API) listServed(ctx context.Context, c caller, _ *struct{}) (*servedOut
 	out := &servedOutput{}
 	for _, l := range lanes {
 		if c.MayTenant(l.Tenant) {
-			out.Body.Served = append(out.Body.Served, ServedLane{Tenant: l.Tenant, Kind: l.Kind, NicknameMax: l.NicknameMax})
+			out.Body.Served = append(out.Body.Served, wire.ServedLane{Tenant: l.Tenant, Kind: l.Kind, NicknameMax: l.NicknameMax})
 		}
 	}
 	return out, nil

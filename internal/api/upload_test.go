@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/xuri/excelize/v2"
 
-	"rollcall/internal/api"
 	"rollcall/internal/redistest"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 // keysOf are the keys of the rows of a run, in order.
@@ -109,7 +109,7 @@ func TestAnUploadThatIsCutAtAnyLineIsRepeatedWithoutALossOrADuplicate(t *testing
 	redistest.Either(t, func(t *testing.T, s *redistest.Server) {
 		r := newRig(t, s, options{})
 		const parts, rows = 3, 4
-		made := as[api.Run](t, r.want(r.post(producer, "/v1/runs", ""), http.StatusCreated))
+		made := as[wire.Run](t, r.want(r.post(producer, "/v1/runs", ""), http.StatusCreated))
 		if made.State != run.StateUploading || made.Sealed {
 			t.Fatalf("%+v", made)
 		}
@@ -122,7 +122,7 @@ func TestAnUploadThatIsCutAtAnyLineIsRepeatedWithoutALossOrADuplicate(t *testing
 				}
 			}
 			for range 2 {
-				added := as[api.Added](t, r.want(r.upload(producer, path, body), http.StatusOK))
+				added := as[wire.Added](t, r.want(r.upload(producer, path, body), http.StatusOK))
 				if added.RowsIn != (part+1)*rows || added.Read != rows {
 					t.Fatalf("%+v", added)
 				}
@@ -154,11 +154,11 @@ func TestARunThatIsMadeWithItsRowsIsMadeOnceWhereverItIsCut(t *testing.T) {
 			r.cutUpload("/v1/runs", body, at)
 		}
 	}
-	if page := as[api.RunPage](t, r.get(producer, "/v1/runs")); len(page.Runs) != 0 {
+	if page := as[wire.RunPage](t, r.get(producer, "/v1/runs")); len(page.Runs) != 0 {
 		t.Fatalf("a cut upload made %+v", page.Runs)
 	}
-	send := func() api.Run {
-		return as[api.Run](t, r.want(r.do(call{method: "POST", path: "/v1/runs", token: producer, kind: "application/x-ndjson", body: body, headers: map[string]string{"Idempotency-Key": "term-7"}}), http.StatusCreated))
+	send := func() wire.Run {
+		return as[wire.Run](t, r.want(r.do(call{method: "POST", path: "/v1/runs", token: producer, kind: "application/x-ndjson", body: body, headers: map[string]string{"Idempotency-Key": "term-7"}}), http.StatusCreated))
 	}
 	first, second := send(), send()
 	if first.ID != second.ID || first.Rows != 5 || !first.Sealed {
@@ -188,10 +188,10 @@ func TestEveryInvalidRowIsReportedAndNoneIsStored(t *testing.T) {
 	if strings.Contains(fmt.Sprint(p), "李娜") {
 		t.Errorf("the problem holds a name: %+v", p)
 	}
-	if page := as[api.RunPage](t, r.get(all, "/v1/runs")); len(page.Runs) != 0 {
+	if page := as[wire.RunPage](t, r.get(all, "/v1/runs")); len(page.Runs) != 0 {
 		t.Errorf("%+v", page)
 	}
-	made := as[api.Run](t, r.want(r.upload(all, "/v1/runs?kind=nickname&invalid=keep", rows), http.StatusCreated))
+	made := as[wire.Run](t, r.want(r.upload(all, "/v1/runs?kind=nickname&invalid=keep", rows), http.StatusCreated))
 	plan := r.plan(all, made.ID)
 	if got := plan.Run.Plan.Counts; got[run.RowNew] != 2 || got[run.RowImpossible] != 3 {
 		t.Errorf("%v", got)
@@ -221,7 +221,7 @@ func TestRowsAreReadInEachFormat(t *testing.T) {
 		"text/csv":             "tenant,chat_id,user_id,nickname,key,remark\nlakeside-dt,chat1,u1,王芳1,k1,x\nlakeside-dt,chat1,u2,王芳2,k2,x\n",
 		"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": workbook.String(),
 	} {
-		made := as[api.Run](t, r.want(r.do(call{method: "POST", path: "/v1/runs", token: all, kind: kind, body: body}), http.StatusCreated))
+		made := as[wire.Run](t, r.want(r.do(call{method: "POST", path: "/v1/runs", token: all, kind: kind, body: body}), http.StatusCreated))
 		r.plan(all, made.ID)
 		if diff := cmp.Diff(numbered(2), r.keysOf(made.ID)); diff != "" {
 			t.Errorf("%s: %s", kind, diff)

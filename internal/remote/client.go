@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/buildinfo"
 	"rollcall/internal/loopback"
 	"rollcall/internal/secret"
+	"rollcall/internal/wire"
 )
 
 const (
@@ -65,7 +66,7 @@ type Client struct {
 	http   *http.Client
 
 	once   sync.Mutex
-	rights *rights // nil: not read yet
+	rights *wire.Token // nil: not read yet
 
 	mu     sync.Mutex
 	sealed map[string]bool // runs that the worker plans by itself

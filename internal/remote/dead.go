@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/deadletter"
 	"rollcall/internal/ledger"
 	"rollcall/internal/problem"
+	"rollcall/internal/wire"
 )
 
 // causesQuery are the parameters that select dead letters.
@@ -29,16 +30,7 @@ func causesQuery(f deadletter.Filter) url.Values {
 
 // Causes counts dead letters by cause, the most frequent first.
 func (c *Client) Causes(ctx context.Context, f deadletter.Filter) ([]deadletter.Cause, error) {
-	var out struct {
-		Causes []struct {
-			Class       string    `json:"class"`
-			Code        string    `json:"code"`
-			DeadLetters int64     `json:"dead_letters"`
-			Lanes       []string  `json:"lanes"`
-			Latest      time.Time `json:"latest"`
-			Todo        string    `json:"todo"`
-		} `json:"causes"`
-	}
+	var out wire.Causes
 	_, err := c.do(ctx, get(causesQuery(f), "dead-letters", "causes"), &out)
 	var all []deadletter.Cause
 	for _, cause := range out.Causes {
@@ -58,9 +50,6 @@ type Dead struct {
 // Dead returns the dead letters at the API. People are masked unless personal. reason is
 // that of what is done with them.
 func (c *Client) Dead(personal bool, reason string) *Dead { return &Dead{c, personal, reason} }
-
-// deadView is a dead letter as the API shows it. Its names are those of ledger.DeadLetter.
-type deadView struct{ ledger.DeadLetter }
 
 // mostDead is how many dead letters the API returns at once, and mostSettled how many it
 // settles.
@@ -104,16 +93,14 @@ func (d *Dead) each(ctx context.Context, f deadletter.Filter, limit int, do func
 	for {
 		query := d.masked(causesQuery(f))
 		query.Set("limit", strconv.Itoa(limit))
-		var out struct {
-			DeadLetters []deadView `json:"dead_letters"`
-		}
+		var out wire.DeadLetters
 		if _, err := d.do(ctx, get(query, "dead-letters"), &out); err != nil {
 			return err
 		}
 		var page []ledger.DeadLetter
 		for _, v := range out.DeadLetters {
 			if !seen[v.ID] {
-				seen[v.ID], page = true, append(page, v.DeadLetter)
+				seen[v.ID], page = true, append(page, v.Letter())
 			}
 		}
 		if len(page) > 0 {
@@ -133,15 +120,15 @@ func (d *Dead) each(ctx context.Context, f deadletter.Filter, limit int, do func
 
 // Find returns a dead letter by its id.
 func (d *Dead) Find(ctx context.Context, id string) (ledger.DeadLetter, error) {
-	var v deadView
+	var v wire.DeadLetter
 	if len(id) > longestID {
-		return v.DeadLetter, &deadletter.MissingError{ID: id}
+		return ledger.DeadLetter{}, &deadletter.MissingError{ID: id}
 	}
 	_, err := d.do(ctx, get(d.masked(url.Values{}), "dead-letters", id), &v)
 	if named(err, problem.NotFound) {
-		return v.DeadLetter, &deadletter.MissingError{ID: id}
+		err = &deadletter.MissingError{ID: id}
 	}
-	return v.DeadLetter, err
+	return v.Letter(), err
 }
 
 // longestID is how long an id may be.
@@ -157,29 +144,13 @@ func (d *Dead) Discard(ctx context.Context, dead []ledger.DeadLetter) []deadlett
 	return d.settle(ctx, "discard", dead)
 }
 
-// chosen is the body of a request about some dead letters.
-type chosen struct {
-	IDs    []string `json:"ids"`
-	Reason string   `json:"reason,omitzero"`
-}
-
-// settledView is the result for one dead letter as the API shows it.
-type settledView struct {
-	ID      string             `json:"id"`
-	Outcome deadletter.Outcome `json:"outcome"`
-	TaskID  string             `json:"task_id"`
-	Detail  string             `json:"detail"`
-}
-
-// missing is the outcome of an id that no dead letter has.
-const missing = deadletter.Outcome("missing")
-
-func (v settledView) settled(of ledger.DeadLetter) deadletter.Settled {
+// settled is the result for a dead letter, as the service returns it.
+func settled(of ledger.DeadLetter, v wire.SettledLetter) deadletter.Settled {
 	s := deadletter.Settled{DeadLetter: of, Outcome: v.Outcome, TaskID: v.TaskID}
 	if v.Detail != "" {
 		s.Err = errors.New(v.Detail)
 	}
-	if v.Outcome == missing {
+	if v.Outcome == wire.Missing {
 		s.Outcome, s.Err = deadletter.Refused, &deadletter.MissingError{ID: of.ID}
 	}
 	return s
@@ -187,13 +158,11 @@ func (v settledView) settled(of ledger.DeadLetter) deadletter.Settled {
 
 func (d *Dead) settle(ctx context.Context, what string, dead []ledger.DeadLetter) (all []deadletter.Settled) {
 	for some := range slices.Chunk(dead, mostSettled) {
-		body := chosen{Reason: d.reason}
+		body := wire.Chosen{Reason: d.reason}
 		for _, of := range some {
 			body.IDs = append(body.IDs, of.ID)
 		}
-		var out struct {
-			Results []settledView `json:"results"`
-		}
+		var out wire.Settled
 		_, err := d.do(ctx, post(body, "dead-letters", what), &out)
 		if err == nil && len(out.Results) != len(some) {
 			err = errors.New("the worker answered for other dead letters than those that were named")
@@ -201,7 +170,7 @@ func (d *Dead) settle(ctx context.Context, what string, dead []ledger.DeadLetter
 		for i, of := range some {
 			s := deadletter.Settled{DeadLetter: of, Outcome: deadletter.Failed, Err: err}
 			if err == nil {
-				s = out.Results[i].settled(of)
+				s = settled(of, out.Results[i])
 			}
 			all = append(all, s)
 		}

@@ -9,17 +9,12 @@ import (
 	"time"
 
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
-
-// runPage is a page of runs.
-type runPage struct {
-	Runs []runView `json:"runs"`
-	Next time.Time `json:"next"`
-}
 
 // Find returns the id of the run that a word names.
 func (c *Client) Find(ctx context.Context, word string) (string, error) {
-	var page runPage
+	var page wire.RunPage
 	if len(word) > longestWord {
 		return "", &run.NotFoundError{ID: word}
 	}
@@ -53,12 +48,12 @@ func (c *Client) List(ctx context.Context, f run.Filter) ([]run.Run, error) {
 	var all []run.Run
 	for len(all) < f.N {
 		query.Set("limit", strconv.Itoa(min(f.N-len(all), mostOfPage)))
-		var page runPage
+		var page wire.RunPage
 		if _, err := c.do(ctx, get(query, "runs"), &page); err != nil {
 			return nil, err
 		}
 		for _, v := range page.Runs {
-			all = append(all, v.run())
+			all = append(all, v.Run())
 		}
 		if page.Next.IsZero() {
 			break
@@ -106,12 +101,12 @@ func (c *Client) DirectParts(ctx context.Context, name, tenant string) ([]run.Di
 }
 
 func (c *Client) direct(ctx context.Context, r request) ([]run.Direct, error) {
-	var out struct {
-		Direct []run.Direct `json:"direct"`
-	}
+	var out wire.Directs
 	_, err := c.do(ctx, r, &out)
-	for i := range out.Direct {
-		out.Direct[i].Began = out.Direct[i].Began.Local()
+	var all []run.Direct
+	for _, d := range out.Direct {
+		d.Began = d.Began.Local()
+		all = append(all, run.Direct(d))
 	}
-	return out.Direct, err
+	return all, err
 }

@@ -9,14 +9,8 @@ import (
 	"time"
 
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
-
-// planPage is a page of a plan.
-type planPage struct {
-	Run  runView      `json:"run"`
-	Rows []plannedRow `json:"rows"`
-	Next int          `json:"next"`
-}
 
 // Plan returns a run once it is planned. A run that was planned is planned again. progress
 // is not called: the API does not report how far a plan is.
@@ -31,12 +25,12 @@ func (c *Client) Plan(ctx context.Context, id string, _ func(done, of int)) (run
 	}
 	c.mu.Unlock()
 	for {
-		var page planPage
+		var page wire.PlanPage
 		a, err := c.do(ctx, ask, &page)
 		if err != nil {
 			return run.Run{}, ofRun(id, err)
 		}
-		r, pending := page.Run.run(), a.status == http.StatusAccepted
+		r, pending := page.Run.Run(), a.status == http.StatusAccepted
 		switch {
 		case pending && ask.method == http.MethodPost: // a second one would begin another plan
 			ask, before = read, planned(r)
@@ -114,7 +108,7 @@ func pages[P, R any](ctx context.Context, c *Client, id, what string, rows func(
 // Rows returns the rows of the plan, in order.
 func (c *Client) Rows(ctx context.Context, id string) iter.Seq2[run.Planned, error] {
 	reader := newRowReader()
-	return pages(ctx, c, id, "plan", func(page planPage) (all []run.Planned, next int) {
+	return pages(ctx, c, id, "plan", func(page wire.PlanPage) (all []run.Planned, next int) {
 		for _, row := range page.Rows {
 			all = append(all, reader.planned(row))
 		}
@@ -122,16 +116,10 @@ func (c *Client) Rows(ctx context.Context, id string) iter.Seq2[run.Planned, err
 	})
 }
 
-// resultPage is a page of results.
-type resultPage struct {
-	Rows []resultRow `json:"rows"`
-	Next int         `json:"next"`
-}
-
 // Results returns all rows with their outcomes, in order.
 func (c *Client) Results(ctx context.Context, id string) iter.Seq2[run.Result, error] {
 	reader := newRowReader()
-	return pages(ctx, c, id, "results", func(page resultPage) (all []run.Result, next int) {
+	return pages(ctx, c, id, "results", func(page wire.ResultPage) (all []run.Result, next int) {
 		for _, row := range page.Rows {
 			all = append(all, reader.result(row))
 		}

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/enqueue"
 	"rollcall/internal/problem"
 	"rollcall/internal/registry"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
 
@@ -28,22 +29,14 @@ func (e *VersionError) Error() string {
 		e.Host, e.Version, needMajor, needMinor, needMajor)
 }
 
-// rights are those of the token.
-type rights struct {
-	API     string   `json:"api"`
-	Name    string   `json:"name"`
-	Scopes  []string `json:"scopes"`
-	Tenants []string `json:"tenants"`
-}
-
 // greet reads once what the token may do, and which version the API has.
-func (c *Client) greet(ctx context.Context) (*rights, error) {
+func (c *Client) greet(ctx context.Context) (*wire.Token, error) {
 	c.once.Lock()
 	defer c.once.Unlock()
 	if c.rights != nil {
 		return c.rights, nil
 	}
-	var r rights
+	var r wire.Token
 	ask := get(nil, "token")
 	ask.first = true
 	_, err := c.send(ctx, ask, &r)
@@ -94,11 +87,13 @@ func (c *Client) noteMasked(ctx context.Context) {
 
 // Served returns the lanes that workers serve, of the tenants of the token.
 func (c *Client) Served(ctx context.Context) ([]registry.Lane, error) {
-	var out struct {
-		Served []registry.Lane `json:"served"` // their names are those of the stored form
-	}
+	var out wire.Served
 	_, err := c.do(ctx, get(nil, "served"), &out)
-	return out.Served, err
+	var lanes []registry.Lane
+	for _, l := range out.Served {
+		lanes = append(lanes, registry.Lane{Tenant: l.Tenant, Kind: l.Kind, NicknameMax: l.NicknameMax})
+	}
+	return lanes, err
 }
 
 // Checker checks requests by the lanes that workers serve.

@@ -3,40 +3,13 @@ package remote
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"rollcall/internal/roster"
 	"rollcall/internal/run"
 	"rollcall/internal/table"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
-
-// plannedRow is a row of a plan as the API shows it.
-type plannedRow struct {
-	Row        int               `json:"row"`
-	Line       int               `json:"line"`
-	Key        string            `json:"key"`
-	Decision   run.Decision      `json:"decision"`
-	Values     []run.Value       `json:"values"`
-	Why        string            `json:"why"`
-	Suspicious string            `json:"suspicious"`
-	Problems   []string          `json:"problems"`
-	Undoable   bool              `json:"undoable"`
-	Columns    map[string]string `json:"columns"`
-}
-
-// resultRow is the result of a row as the API shows it.
-type resultRow struct {
-	plannedRow
-
-	Outcome   run.Outcome `json:"outcome"`
-	Class     string      `json:"class"`
-	Code      string      `json:"code"`
-	Message   string      `json:"message"`
-	Todo      string      `json:"todo"`
-	RequestID string      `json:"request_id"`
-	At        time.Time   `json:"at"`
-}
 
 // rowReader turns rows of the API into those of the service.
 type rowReader struct{ records *roster.Records }
@@ -65,18 +38,28 @@ func (r *rowReader) request(columns map[string]string, key string) (tasks.Reques
 	return tasks.Request{Options: tasks.Options{Key: key}}, ""
 }
 
-func (r *rowReader) planned(v plannedRow) run.Planned {
+func (r *rowReader) planned(v wire.PlannedRow) run.Planned {
 	p := run.Planned{
-		Row: run.Row{Line: v.Line, Problems: v.Problems}, Number: v.Row, Decision: v.Decision, Values: v.Values, Why: v.Why,
+		Row: run.Row{Line: v.Line, Problems: v.Problems}, Number: v.Row, Decision: v.Decision, Values: values(v.Values), Why: v.Why,
 		Suspicious: v.Suspicious, Undoable: v.Undoable,
 	}
 	p.Request, p.Previous = r.request(v.Columns, v.Key)
 	return p
 }
 
-func (r *rowReader) result(v resultRow) run.Result {
+func (r *rowReader) result(v wire.ResultRow) run.Result {
 	return run.Result{
-		Planned: r.planned(v.plannedRow), Outcome: v.Outcome, Class: v.Class, Code: v.Code, Message: v.Message,
-		RequestID: v.RequestID, At: v.At, Advice: v.Todo,
+		Planned: r.planned(wire.PlannedRow{
+			Row: v.Row, Line: v.Line, Place: v.Place, Decision: v.Decision, Values: v.Values, Why: v.Why, Problems: v.Problems, Columns: v.Columns,
+		}),
+		Outcome: v.Outcome, Class: v.Class, Code: v.Code, Message: v.Message, RequestID: v.RequestID, At: v.At, Advice: v.Todo,
 	}
+}
+
+func values(all []wire.Value) []run.Value {
+	values := make([]run.Value, len(all))
+	for i, v := range all {
+		values[i] = run.Value(v)
+	}
+	return values
 }

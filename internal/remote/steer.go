@@ -3,9 +3,9 @@ package remote
 import (
 	"context"
 	"slices"
-	"time"
 
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 // steer does something to a run.
@@ -13,25 +13,9 @@ func (c *Client) steer(ctx context.Context, id, what string, body any) (run.Run,
 	return c.asRun(ctx, id, post(body, "runs", id, what))
 }
 
-type (
-	digest struct {
-		Digest string `json:"digest"`
-	}
-	exclusion struct {
-		Digest string `json:"digest"`
-		Rows   []int  `json:"rows"`
-	}
-	allowance struct {
-		Allow []string `json:"allow"`
-	}
-	why struct {
-		Reason string `json:"reason"`
-	}
-)
-
 // Allow adds guards to those that do not hold the run.
 func (c *Client) Allow(ctx context.Context, id string, flags ...string) (run.Run, error) {
-	return c.steer(ctx, id, "allow", allowance{flags})
+	return c.steer(ctx, id, "allow", wire.Allowance{Allow: flags})
 }
 
 // mostExcluded is how many rows one request leaves out.
@@ -40,7 +24,7 @@ const mostExcluded = 10_000
 // Exclude leaves rows out of the plan with a digest, and returns the run with another.
 func (c *Client) Exclude(ctx context.Context, id, of string, numbers []int) (r run.Run, err error) {
 	for some := range slices.Chunk(numbers, mostExcluded) {
-		if r, err = c.withDigest(ctx, id, "exclude", of, exclusion{of, some}); err != nil {
+		if r, err = c.withDigest(ctx, id, "exclude", of, wire.Exclusion{Digest: of, Rows: some}); err != nil {
 			return r, err
 		}
 		of = r.Plan.Digest
@@ -50,12 +34,12 @@ func (c *Client) Exclude(ctx context.Context, id, of string, numbers []int) (r r
 
 // Apply applies the plan with a digest. The API names the token, not by.
 func (c *Client) Apply(ctx context.Context, id, of, _ string) (run.Run, error) {
-	return c.withDigest(ctx, id, "apply", of, digest{of})
+	return c.withDigest(ctx, id, "apply", of, wire.Digest{Digest: of})
 }
 
 // Approve applies the plan of a run that is held.
 func (c *Client) Approve(ctx context.Context, id, of, _ string) (run.Run, error) {
-	return c.withDigest(ctx, id, "approve", of, digest{of})
+	return c.withDigest(ctx, id, "approve", of, wire.Digest{Digest: of})
 }
 
 // shortestDigest is how many characters of a digest the API accepts.
@@ -78,12 +62,12 @@ func (c *Client) withDigest(ctx context.Context, id, what, of string, body any) 
 
 // Reject ends a run that was not applied.
 func (c *Client) Reject(ctx context.Context, id, _, reason string) (run.Run, error) {
-	return c.steer(ctx, id, "reject", why{reason})
+	return c.steer(ctx, id, "reject", wire.Why{Reason: reason})
 }
 
 // Pause pauses a run.
 func (c *Client) Pause(ctx context.Context, id, _, reason string) (run.Run, error) {
-	return c.steer(ctx, id, "pause", why{reason})
+	return c.steer(ctx, id, "pause", wire.Why{Reason: reason})
 }
 
 // Resume continues a paused run.
@@ -93,7 +77,7 @@ func (c *Client) Resume(ctx context.Context, id, _ string) (run.Run, error) {
 
 // Cancel ends a run.
 func (c *Client) Cancel(ctx context.Context, id, _, reason string) (run.Run, error) {
-	return c.steer(ctx, id, "cancel", why{reason})
+	return c.steer(ctx, id, "cancel", wire.Why{Reason: reason})
 }
 
 // Undo makes a run that takes another one back.
@@ -109,26 +93,14 @@ func (c *Client) Undo(ctx context.Context, id string, draft run.Draft) (run.Run,
 
 // Undoing counts the rows that an undo would take back.
 func (c *Client) Undoing(ctx context.Context, id string) (run.Undoing, error) {
-	var out struct {
-		Can  int            `json:"can"`
-		Left map[string]int `json:"left"`
-	}
+	var out wire.Undoing
 	_, err := c.do(ctx, get(nil, "runs", id, "undo"), &out)
 	return run.Undoing(out), ofRun(id, err)
 }
 
 // Restored compares an undo with the run that it takes back.
 func (c *Client) Restored(ctx context.Context, id string) (run.Restored, error) {
-	var out struct {
-		Counts map[run.Verdict]int `json:"counts"`
-		Others []struct {
-			Row     int         `json:"row"`
-			Line    int         `json:"line"`
-			Verdict run.Verdict `json:"verdict"`
-			Why     string      `json:"why"`
-			At      time.Time   `json:"at"`
-		} `json:"others"`
-	}
+	var out wire.Restored
 	_, err := c.do(ctx, get(nil, "runs", id, "restored"), &out)
 	r := run.Restored{Counts: out.Counts}
 	for _, o := range out.Others {

@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/problem"
 	"rollcall/internal/roster"
 	"rollcall/internal/table"
+	"rollcall/internal/wire"
 	"rollcall/tasks"
 )
 
@@ -33,13 +34,7 @@ func (c *Client) Enqueue(ctx context.Context, r tasks.Request) tasks.Result {
 	if err != nil {
 		return tasks.Result{Outcome: tasks.Refused, Err: err}
 	}
-	var stored struct {
-		Outcome  string `json:"outcome"`
-		TaskID   string `json:"task_id"`
-		Queue    string `json:"queue"`
-		Revision int64  `json:"revision"`
-		Warning  string `json:"warning"`
-	}
+	var stored wire.Stored
 	ask := post(body, "tasks")
 	ask.once = newKey()
 	if _, err := c.do(ctx, ask, &stored); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"rollcall/internal/roster"
 	"rollcall/internal/run"
+	"rollcall/internal/wire"
 )
 
 func newKey() string { return uuid.NewString() }
@@ -65,9 +66,9 @@ func (c *Client) Create(ctx context.Context, draft run.Draft) (run.Run, error) {
 
 func (c *Client) create(ctx context.Context, draft run.Draft, key string) (made run.Run, replayed bool, err error) {
 	r := request{method: http.MethodPost, path: []string{"runs"}, query: draftQuery(draft), once: key}
-	var v runView
+	var v wire.Run
 	a, err := c.do(ctx, r, &v)
-	return v.run(), a.header.Get("Idempotency-Replayed") == "true", err
+	return v.Run(), a.header.Get("Idempotency-Replayed") == "true", err
 }
 
 // mostUploads bounds how many uploads of one content are looked at: the API remembers
@@ -103,9 +104,7 @@ func (c *Client) Add(ctx context.Context, id string, from int, rows []run.Row) (
 		}
 		body.WriteByte('\n')
 	}
-	var out struct {
-		RowsIn int `json:"rows_in"`
-	}
+	var out wire.Added
 	r := post(nil, "runs", id, "rows")
 	r.query = url.Values{"from": {strconv.Itoa(from)}, "annotated": {"true"}, "invalid": {"keep"}}
 	r.kind, r.body = "application/x-ndjson", body.Bytes()
@@ -135,9 +134,7 @@ func annotated(row run.Row) map[string]string {
 
 // Seal ends the upload of a run, which the worker plans then.
 func (c *Client) Seal(ctx context.Context, id string, rows int) (run.Run, error) {
-	sealed, err := c.asRun(ctx, id, post(struct {
-		Rows int `json:"rows"`
-	}{rows}, "runs", id, "seal"))
+	sealed, err := c.asRun(ctx, id, post(wire.Seal{Rows: rows}, "runs", id, "seal"))
 	if err == nil {
 		c.noteSealed(id)
 	}
