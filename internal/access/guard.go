@@ -143,8 +143,7 @@ func (g Guard) private(r *http.Request) bool {
 			return true
 		}
 	}
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && g.Proxies.Contains(at.Addr())
+	return g.Proxies.sent(r)
 }
 
 // asWrite returns the request as if it changed something: other sites must not read

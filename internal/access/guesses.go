@@ -29,13 +29,16 @@ func (g *Guesses) Check(client netip.Addr, now time.Time, right func() bool) (ok
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	from, free := g.of(client, now)
-	if wait := over(free, now); wait > 0 {
+	if wait := free.Sub(now) - (guessesAtOnce-1)*guessEvery; wait > 0 {
 		return false, wait
 	}
 	if right() {
 		return true, 0
 	}
-	g.count(from, free)
+	if g.free == nil {
+		g.free = map[netip.Prefix]time.Time{}
+	}
+	g.free[from] = free.Add(guessEvery)
 	return false, 0
 }
 
@@ -43,14 +46,8 @@ func (g *Guesses) Check(client netip.Addr, now time.Time, right func() bool) (ok
 // right token needs no Check: it cannot be guessed, and a client with a wrong one must not
 // lock out others at its address.
 func (g *Guesses) Wrong(client netip.Addr, now time.Time) (wait time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	from, free := g.of(client, now)
-	if wait := over(free, now); wait > 0 {
-		return wait
-	}
-	g.count(from, free)
-	return 0
+	_, wait = g.Check(client, now, func() bool { return false })
+	return wait
 }
 
 // of returns under what an address is counted, and when it is free.
@@ -64,17 +61,6 @@ func (g *Guesses) of(client netip.Addr, now time.Time) (netip.Prefix, time.Time)
 		free = now
 	}
 	return from, free
-}
-
-func over(free, now time.Time) time.Duration {
-	return max(0, free.Sub(now)-(guessesAtOnce-1)*guessEvery)
-}
-
-func (g *Guesses) count(from netip.Prefix, free time.Time) {
-	if g.free == nil {
-		g.free = map[netip.Prefix]time.Time{}
-	}
-	g.free[from] = free.Add(guessEvery)
 }
 
 // full reports whether no further address can be remembered. It forgets those that are

@@ -182,11 +182,7 @@ func (l *Login) cookie(r *http.Request, value string, life int) *http.Cookie {
 
 // Encrypted reports whether the browser's connection has TLS.
 func (l *Login) Encrypted(r *http.Request) bool {
-	if r.TLS != nil {
-		return true
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	return err == nil && l.Proxies.names(host) && r.Header.Get("X-Forwarded-Proto") == "https"
+	return r.TLS != nil || l.Proxies.sent(r) && r.Header.Get("X-Forwarded-Proto") == "https"
 }
 
 // local reports whether the connection of a request does not leave this machine: the

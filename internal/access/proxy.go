@@ -35,10 +35,10 @@ func (p Proxies) Contains(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
-// names reports whether a host is the address of a proxy.
-func (p Proxies) names(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && p.Contains(addr)
+// sent reports whether a proxy made the connection of a request.
+func (p Proxies) sent(r *http.Request) bool {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && p.Contains(at.Addr())
 }
 
 // Client returns the address of the client: of the connection, or, if a proxy made that,

@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -82,13 +81,6 @@ func sign(id, what string) string {
 }
 
 func proof(id string, a Account) string { return sign(id, "password "+a.Password.Reveal()) }
-
-// randomText returns 256 random bits.
-func randomText() string {
-	var random [secretBytes]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(random[:])
-}
 
 // begin begins a session and returns its id. If Redis does not take it, it is in this process
 // alone, for a short time.

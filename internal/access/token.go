@@ -29,10 +29,13 @@ var (
 )
 
 // NewSecret returns a new random token.
-func NewSecret() secret.Text {
+func NewSecret() secret.Text { return secret.New(Prefix + randomText()) }
+
+// randomText returns 256 random bits.
+func randomText() string {
 	var random [secretBytes]byte
 	_, _ = rand.Read(random[:]) // never fails: the process ends if the system has no randomness
-	return secret.New(Prefix + base64.RawURLEncoding.EncodeToString(random[:]))
+	return base64.RawURLEncoding.EncodeToString(random[:])
 }
 
 // Hash is what is stored of a token.
