@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"rollcall/internal/enqueue"
 	"rollcall/internal/problem"
@@ -105,7 +106,7 @@ func (c *Client) NewChecker(ctx context.Context) (*Checker, error) {
 	if _, err := c.Served(ctx); err != nil {
 		return nil, err
 	}
-	return &Checker{registry.NewDirectoryOf(c.Served, now)}, nil
+	return &Checker{registry.NewDirectoryOf(c.Served, time.Now)}, nil
 }
 
 // Check validates a request as the worker does before it stores it.

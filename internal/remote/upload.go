@@ -84,10 +84,12 @@ func (c *Client) Continue(ctx context.Context, draft run.Draft, content string) 
 		if err != nil || !replayed {
 			return made, err
 		}
-		switch made, err = c.Get(ctx, made.ID); {
+		made, err = c.Get(ctx, made.ID)
+		_, expired := errors.AsType[*run.NotFoundError](err)
+		switch {
 		case err == nil && made.State == run.StateUploading: // what is left is added, and it is sealed
 			return made, nil
-		case err != nil && !isMissing(err):
+		case err != nil && !expired:
 			return made, err
 		}
 	}
