@@ -141,7 +141,7 @@ func (a *API) fill(ctx context.Context, s *Sent, in *spooled) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	if _, disk := errors.AsType[*fs.PathError](err); disk {
+	if is[*fs.PathError](err) {
 		a.log.Error("body of a request not kept in a temporary file", "err", err)
 		return problem.New(problem.Unavailable, "the worker cannot keep the body in a temporary file, see its log; no row was stored").After(repairWithin)
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -165,7 +164,7 @@ func (a *API) settleDead(ctx context.Context, c caller, in *chosenInput, outcome
 	var found []ledger.DeadLetter
 	for _, id := range in.Body.IDs {
 		d, err := a.dead.Find(ctx, id)
-		if _, ok := errors.AsType[*deadletter.MissingError](err); ok {
+		if is[*deadletter.MissingError](err) {
 			continue
 		}
 		if err != nil {

@@ -87,6 +87,3 @@ func (a *API) serveDocument(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(a.document)
 }
-
-// Document returns the OpenAPI document.
-func (a *API) Document() []byte { return a.document }

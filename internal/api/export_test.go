@@ -21,3 +21,6 @@ func Explain(err error) *problem.Problem {
 func CarryOut(ctx context.Context, rdb redis.UniversalClient, token, key string, do func() (*string, error)) (*string, bool, error) {
 	return carryOut(ctx, once{rdb, lease.New(rdb)}, caller{access.Principal{Token: token}}, key, "digest", do)
 }
+
+// Document returns the OpenAPI document.
+func (a *API) Document() []byte { return a.document }

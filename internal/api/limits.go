@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/http"
@@ -36,20 +37,9 @@ const (
 )
 
 func (l Limits) withDefaults() Limits {
-	or := func(n, def int) int {
-		if n == 0 {
-			return def
-		}
-		return n
-	}
-	l.Uploads, l.Waiting = or(l.Uploads, 8), or(l.Waiting, 200)
-	if l.Rows == 0 {
-		l.Rows = table.MaxSize
-	}
-	if l.PerSecond == 0 {
-		l.PerSecond = 1000
-	}
-	l.Burst = or(l.Burst, max(1, int(l.PerSecond)))
+	l.Rows, l.Uploads, l.Waiting = cmp.Or(l.Rows, table.MaxSize), cmp.Or(l.Uploads, 8), cmp.Or(l.Waiting, 200)
+	l.PerSecond = cmp.Or(l.PerSecond, 1000)
+	l.Burst = cmp.Or(l.Burst, max(1, int(l.PerSecond)))
 	return l
 }
 

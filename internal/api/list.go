@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -73,7 +72,7 @@ func (a *API) findRun(ctx context.Context, c caller, word string) (*listOutput, 
 	if err == nil {
 		r, err = a.visible(ctx, c, id, access.Read)
 	}
-	if _, missing := errors.AsType[*run.NotFoundError](err); missing {
+	if is[*run.NotFoundError](err) {
 		return out, nil
 	}
 	if err != nil {

@@ -64,7 +64,7 @@ func (a *API) explain(ctx context.Context, operation string, err error) error {
 	if p := explainTask(err); p != nil {
 		return p
 	}
-	if _, ok := errors.AsType[*deadletter.MissingError](err); ok {
+	if is[*deadletter.MissingError](err) {
 		return problem.New(problem.NotFound, "no dead letter has this id, or the token may not see it")
 	}
 	if ctx.Err() != nil { // no client reads this
@@ -88,44 +88,41 @@ const repairWithin = time.Minute
 
 // isDamage reports whether an error is about what Redis holds, or refuses for good.
 func isDamage(err error) bool {
-	_, record := errors.AsType[*ledger.DamagedError](err)
-	_, revision := errors.AsType[*ledger.FutureError](err)
-	_, schema := errors.AsType[*ledger.TooOldError](err)
-	_, queue := errors.AsType[*backlog.DamagedError](err)
-	_, task := errors.AsType[*backlog.DamagedTaskError](err)
-	_, months := errors.AsType[*pace.DamagedError](err)
-	_, reply := errors.AsType[redis.Error](err)
-	return record || revision || schema || queue || task || months || reply
+	return is[*ledger.DamagedError](err) || is[*ledger.FutureError](err) || is[*ledger.TooOldError](err) || is[*backlog.DamagedError](err) ||
+		is[*backlog.DamagedTaskError](err) || is[*pace.DamagedError](err) || is[redis.Error](err)
+}
+
+// is reports whether an error is, or wraps, one of a type.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // explainRun returns the problem of an error of package run; nil: it is none.
 func explainRun(err error) *problem.Problem {
-	if _, ok := errors.AsType[*run.NotFoundError](err); ok {
-		return problem.New(problem.NotFound, "no such run, or the token may not see it; runs are kept for 90 days")
-	}
-	if _, ok := errors.AsType[*run.AmbiguousError](err); ok {
-		return problem.New(problem.Invalid, err.Error()).Add(problem.Detail{Location: "query.word", Detail: "give more of the id"})
-	}
-	if _, ok := errors.AsType[*run.StateError](err); ok {
-		return problem.New(problem.State, err.Error())
-	}
-	if _, ok := errors.AsType[*run.DigestError](err); ok {
-		return problem.New(problem.PlanChanged, err.Error())
+	missing := func(in *int) *problem.Problem {
+		p := problem.New(problem.MissingRows, err.Error())
+		p.RowsIn = in
+		return p
 	}
 	if e, ok := errors.AsType[*run.GapError](err); ok {
-		p := problem.New(problem.MissingRows, err.Error())
-		p.RowsIn = &e.In
-		return p
+		return missing(&e.In)
 	}
 	if e, ok := errors.AsType[*run.CountError](err); ok {
-		p := problem.New(problem.MissingRows, err.Error())
-		p.RowsIn = &e.In
-		return p
+		return missing(&e.In)
 	}
-	if _, ok := errors.AsType[*run.BusyError](err); ok {
+	switch {
+	case is[*run.NotFoundError](err):
+		return problem.New(problem.NotFound, "no such run, or the token may not see it; runs are kept for 90 days")
+	case is[*run.AmbiguousError](err):
+		return problem.New(problem.Invalid, err.Error()).Add(problem.Detail{Location: "query.word", Detail: "give more of the id"})
+	case is[*run.StateError](err):
+		return problem.New(problem.State, err.Error())
+	case is[*run.DigestError](err):
+		return problem.New(problem.PlanChanged, err.Error())
+	case is[*run.BusyError](err):
 		return problem.New(problem.Busy, err.Error()).After(0)
-	}
-	if _, ok := errors.AsType[*run.ApproverError](err); ok {
+	case is[*run.ApproverError](err):
 		return problem.New(problem.OtherApprover, err.Error())
 	}
 	return nil
@@ -141,24 +138,27 @@ func explainTask(err error) *problem.Problem {
 		return p
 	}
 	if e, ok := errors.AsType[*tasks.StoreError](err); ok {
-		if e.Outcome == tasks.NotKnown {
-			return problem.New(problem.OutcomeUnknown, fmt.Sprintf("task %s for %s may or may not be stored: send it again with the same key or Idempotency-Key", e.TaskID, e.Queue)).After(0)
-		}
-		if _, passing := redisdb.FaultOf(e.Err); !passing && isDamage(e.Err) {
-			return nil
-		}
-		return problem.New(problem.Unavailable, "cannot reach Redis; nothing was stored, safe to retry").After(0)
+		return explainStore(e)
 	}
-	if _, ok := errors.AsType[*tasks.UnservedError](err); ok {
+	switch {
+	case is[*tasks.UnservedError](err):
 		return problem.New(problem.Unserved, err.Error())
-	}
-	if _, ok := errors.AsType[*tasks.KeyReusedError](err); ok {
+	case is[*tasks.KeyReusedError](err):
 		return problem.New(problem.KeyReused, err.Error())
-	}
-	if _, ok := errors.AsType[*tasks.KeyError](err); ok {
+	case is[*tasks.KeyError](err):
 		return problem.New(problem.InvalidRows, err.Error())
 	}
 	return nil
+}
+
+func explainStore(e *tasks.StoreError) *problem.Problem {
+	if e.Outcome == tasks.NotKnown {
+		return problem.New(problem.OutcomeUnknown, fmt.Sprintf("task %s for %s may or may not be stored: send it again with the same key or Idempotency-Key", e.TaskID, e.Queue)).After(0)
+	}
+	if _, passing := redisdb.FaultOf(e.Err); !passing && isDamage(e.Err) {
+		return nil
+	}
+	return problem.New(problem.Unavailable, "cannot reach Redis; nothing was stored, safe to retry").After(0)
 }
 
 // explainBody returns the problem of an error of reading a body; nil: it is none.

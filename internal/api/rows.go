@@ -121,7 +121,7 @@ func unread(err error) error {
 	if errors.Is(err, intake.ErrTooMany) {
 		return problem.New(problem.TooLarge, fmt.Sprintf("a run has at most %d rows: make several", run.MaxRows))
 	}
-	if _, ok := errors.AsType[*intake.UnreadableError](err); ok {
+	if is[*intake.UnreadableError](err) {
 		return unreadable(err)
 	}
 	return err

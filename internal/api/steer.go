@@ -55,13 +55,10 @@ func (in *reasonInput) reason() string {
 	return in.Body.Reason
 }
 
-type resumeInput struct{ RunPath }
-
 type undoInput struct {
 	RunPath
 	Once
 	DraftQuery
-	Sent
 }
 
 type excludeInput struct {
@@ -128,9 +125,9 @@ func (a *API) getPlan(ctx context.Context, c caller, in *planInput) (*planOutput
 		return &planOutput{Status: http.StatusAccepted, RetryAfter: "1", Body: wire.PlanPage{Run: wire.RunOf(r)}}, nil
 	}
 	out := &planOutput{Status: http.StatusOK, Body: wire.PlanPage{Run: wire.RunOf(r)}}
-	only, m := set(in.Decision), c.masker()
+	m := c.masker()
 	next, err := runview.Read(ctx, in.rows(), a.runs.RowsAfter(ctx, in.ID, in.After), func(p run.Planned) int { return p.Number }, func(row run.Planned) bool {
-		if !c.mayRow(row.Row) || len(only) > 0 && !only[string(row.Decision)] {
+		if !c.mayRow(row.Row) || len(in.Decision) > 0 && !slices.Contains(in.Decision, string(row.Decision)) {
 			return false
 		}
 		shown := m.planned(row)
@@ -218,7 +215,7 @@ func (a *API) pause(ctx context.Context, c caller, in *reasonInput) (*runOutput,
 	})
 }
 
-func (a *API) resume(ctx context.Context, c caller, in *resumeInput) (*runOutput, error) {
+func (a *API) resume(ctx context.Context, c caller, in *RunPath) (*runOutput, error) {
 	return a.steer(ctx, c, in.ID, access.Operate, func() (run.Run, error) {
 		return a.runs.Resume(ctx, in.ID, c.by())
 	})
@@ -256,12 +253,4 @@ func (a *API) undo(ctx context.Context, c caller, in *undoInput) (*runOutput, er
 		out.Replayed = "true"
 	}
 	return out, err
-}
-
-func set(words []string) map[string]bool {
-	all := map[string]bool{}
-	for _, w := range words {
-		all[w] = true
-	}
-	return all
 }

@@ -15,7 +15,7 @@ type (
 	restoredOutput struct{ Body wire.Restored }
 )
 
-func (a *API) previewUndo(ctx context.Context, c caller, in *resumeInput) (*undoingOutput, error) {
+func (a *API) previewUndo(ctx context.Context, c caller, in *RunPath) (*undoingOutput, error) {
 	if _, err := a.visible(ctx, c, in.ID, access.Read); err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (a *API) previewUndo(ctx context.Context, c caller, in *resumeInput) (*undo
 	return &undoingOutput{Body: wire.Undoing(u)}, err
 }
 
-func (a *API) compareUndo(ctx context.Context, c caller, in *resumeInput) (*restoredOutput, error) {
+func (a *API) compareUndo(ctx context.Context, c caller, in *RunPath) (*restoredOutput, error) {
 	r, err := a.visible(ctx, c, in.ID, access.Read)
 	if err != nil {
 		return nil, err

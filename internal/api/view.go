@@ -15,7 +15,7 @@ import (
 // masker makes rows for clients that may see names and ids of people, or not.
 type masker struct{ runview.Masker }
 
-func (c caller) masker() masker { return masker{runview.Masker{Shown: c.May(access.Names)}} }
+func (c caller) masker() masker { return c.maskerUnless(false) }
 
 // maskerUnless returns that, or one that masks if the client wants it.
 func (c caller) maskerUnless(masked bool) masker {
