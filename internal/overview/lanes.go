@@ -55,6 +55,9 @@ func (q Queue) Waits() int64 { return q.Pending + q.Retry + q.Due }
 // Name is the name of the lane and of its queue for tasks that are not urgent.
 func (l Lane) Name() string { return registry.Queue(l.Tenant, l.Kind, false) }
 
+// Ref names the lane in the pace.
+func (l Lane) Ref() pace.Ref { return pace.Ref{Organisation: l.Organisation, Lane: l.Name()} }
+
 // Scopes returns the scopes whose holds stop the lane.
 func (l Lane) Scopes() []hold.Scope {
 	scopes := []hold.Scope{{Level: hold.Lane, Name: l.Name()}, {Level: hold.Tenant, Name: l.Tenant}}
@@ -119,8 +122,11 @@ func ReadLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*
 		return nil, err
 	}
 	s := &Lanes{Now: now, Lanes: make([]Lane, len(served))}
+	for i, l := range served {
+		s.Lanes[i].Lane = l
+	}
 	if len(served) > 0 {
-		if err := s.fill(ctx, rdb, served); err != nil {
+		if err := s.fill(ctx, rdb); err != nil {
 			return nil, err
 		}
 	}
@@ -131,14 +137,12 @@ func ReadLanes(ctx context.Context, rdb redis.UniversalClient, now time.Time) (*
 // New returns lanes that were read at a time elsewhere, with all holds that are known.
 func New(now time.Time, lanes []Lane, holds []hold.Hold, damage error) *Lanes {
 	s := &Lanes{Now: now, Lanes: slices.Clone(lanes), Damage: damage}
-	for i, l := range s.Lanes {
-		s.Lanes[i].Unseen = now.Sub(l.Seen) > UnseenFor
-	}
 	s.arrange(holds)
 	return s
 }
 
-// arrange gives the lanes those of all holds that stop them, and orders them.
+// arrange gives the lanes those of all holds that stop them, marks those without a worker, and
+// orders them.
 func (s *Lanes) arrange(holds []hold.Hold) {
 	over := func(h hold.Hold) bool { return !h.Until.IsZero() && !s.Now.Before(h.Until) }
 	known := map[hold.Scope]bool{}
@@ -146,6 +150,7 @@ func (s *Lanes) arrange(holds []hold.Hold) {
 		for _, p := range l.Scopes() {
 			known[p] = true
 		}
+		s.Lanes[i].Unseen = s.Now.Sub(l.Seen) > UnseenFor
 		s.Lanes[i].Holds = slices.DeleteFunc(hold.Of(holds, l.Scopes()...), over)
 	}
 	s.Strays = slices.DeleteFunc(slices.Clone(holds), func(h hold.Hold) bool { return known[h.Scope] || over(h) })
@@ -155,12 +160,12 @@ func (s *Lanes) arrange(holds []hold.Hold) {
 }
 
 // fill reads the queues, limits and counts of each lane.
-func (s *Lanes) fill(ctx context.Context, rdb redis.UniversalClient, served []registry.Lane) error {
-	refs := make([]pace.Ref, len(served))
+func (s *Lanes) fill(ctx context.Context, rdb redis.UniversalClient) error {
+	refs := make([]pace.Ref, len(s.Lanes))
 	var queues []string
-	for i, l := range served {
-		refs[i] = pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)}
-		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), registry.Queue(l.Tenant, l.Kind, false))
+	for i, l := range s.Lanes {
+		refs[i] = l.Ref()
+		queues = append(queues, registry.Queue(l.Tenant, l.Kind, true), l.Name())
 	}
 	// A damaged key costs the numbers of its own lane.
 	paces, err := pace.Read(ctx, rdb, refs)
@@ -173,11 +178,8 @@ func (s *Lanes) fill(ctx context.Context, rdb redis.UniversalClient, served []re
 		return err
 	}
 	s.Damage = errors.Join(s.Damage, err)
-	for i, l := range served {
-		s.Lanes[i] = Lane{
-			Lane: l, Pace: paces[i], Unseen: s.Now.Sub(l.Seen) > UnseenFor,
-			Urgent: Queue{lengths[2*i]}, Bulk: Queue{lengths[2*i+1]},
-		}
+	for i := range s.Lanes {
+		s.Lanes[i].Pace, s.Lanes[i].Urgent, s.Lanes[i].Bulk = paces[i], Queue{lengths[2*i]}, Queue{lengths[2*i+1]}
 	}
 	return nil
 }

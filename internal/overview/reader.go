@@ -17,7 +17,6 @@ import (
 	"rollcall/internal/outcome"
 	"rollcall/internal/pace"
 	"rollcall/internal/redisdb"
-	"rollcall/internal/registry"
 	"rollcall/internal/run"
 	"rollcall/internal/schedule"
 )
@@ -382,9 +381,4 @@ func (s *State) Find(id string) (Held, bool) {
 // Covers reports whether a lane is in a scope.
 func (s *State) Covers(scope hold.Scope) bool {
 	return slices.ContainsFunc(s.Lanes.Lanes, func(l Lane) bool { return slices.Contains(l.Scopes(), scope) })
-}
-
-// Ref names the lane in the pace.
-func (l Lane) Ref() pace.Ref {
-	return pace.Ref{Organisation: l.Organisation, Lane: registry.Queue(l.Tenant, l.Kind, false)}
 }

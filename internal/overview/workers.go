@@ -56,7 +56,9 @@ func (r *Reader) readWorkers(ctx context.Context, now time.Time) ([]Worker, erro
 		}
 		w.Seen = time.Unix(int64(z.Score), 0).Add(-heartbeat)
 		if before, known := found[w.Name()]; known {
-			w.Servers, w.Seen = before.Servers+1, later(w.Seen, before.Seen)
+			if w.Servers = before.Servers + 1; before.Seen.After(w.Seen) {
+				w.Seen = before.Seen
+			}
 		}
 		found[w.Name()] = w
 	}
@@ -82,13 +84,6 @@ func (r *Reader) readWorkers(ctx context.Context, now time.Time) ([]Worker, erro
 	}
 	slices.SortFunc(all, func(x, y Worker) int { return cmp.Or(cmp.Compare(x.Host, y.Host), cmp.Compare(x.PID, y.PID)) })
 	return all, nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // parseServer reads a key of asynq: asynq:servers:{host:pid:id}.

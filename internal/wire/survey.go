@@ -119,12 +119,9 @@ func LaneStateOf(l overview.Lane) LaneState {
 
 // Lane returns the lane without its holds.
 func (v LaneState) Lane() overview.Lane {
-	l := registry.Lane{Organisation: v.Organisation, Tenant: v.Tenant, Kind: v.Kind, Address: v.Address, Seen: v.Seen}
-	name := registry.Queue(v.Tenant, v.Kind, false)
-	return overview.Lane{
-		Lane: l, Urgent: v.Urgent.queue(registry.Queue(v.Tenant, v.Kind, true)), Bulk: v.Bulk.queue(name),
-		Pace: v.Pace.status(pace.Ref{Organisation: v.Organisation, Lane: name}),
-	}
+	l := overview.Lane{Lane: registry.Lane{Organisation: v.Organisation, Tenant: v.Tenant, Kind: v.Kind, Address: v.Address, Seen: v.Seen}}
+	l.Urgent, l.Bulk, l.Pace = v.Urgent.queue(registry.Queue(v.Tenant, v.Kind, true)), v.Bulk.queue(l.Name()), v.Pace.status(l.Ref())
+	return l
 }
 
 func queueStateOf(q overview.Queue) QueueState {
