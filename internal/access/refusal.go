@@ -59,10 +59,10 @@ func (n *refusal) write(w http.ResponseWriter) {
 		if n.reason != noToken {
 			challenge += `, error="invalid_token"`
 		}
-		p.With("WWW-Authenticate", challenge)
+		p = p.With("WWW-Authenticate", challenge)
 	}
 	if n.wait > 0 {
-		p.After(n.wait)
+		p = p.After(n.wait)
 	}
 	p.Write(w)
 }

@@ -90,7 +90,7 @@ func (r *rows) check(ctx context.Context) (n int, err error) {
 	invalid, foreign := problem.New(problem.InvalidRows, ""), problem.New(problem.Tenant, "")
 	n, err = intake.Check(ctx, r.file.Rows(), r.judge, func(row roster.Row, refusal error) error {
 		if e, ok := errors.AsType[*foreignError](refusal); ok {
-			foreign.Add(problem.Detail{Line: row.Line, Column: "tenant", Detail: e.Error()})
+			foreign = foreign.Add(problem.Detail{Line: row.Line, Column: "tenant", Detail: e.Error()})
 			return nil
 		}
 		if r.keep {
@@ -98,7 +98,7 @@ func (r *rows) check(ctx context.Context) (n int, err error) {
 		}
 		invalid.InvalidRows++
 		for _, p := range row.Explain(refusal) {
-			invalid.Add(problem.Detail{Line: p.Line, Column: p.Column, Detail: flags.Replace(p.What)})
+			invalid = invalid.Add(problem.Detail{Line: p.Line, Column: p.Column, Detail: flags.Replace(p.What)})
 		}
 		return nil
 	})

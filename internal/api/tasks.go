@@ -103,7 +103,7 @@ func readTask(text []byte, now time.Time) (roster.Row, error) {
 	p := problem.New(problem.InvalidRows, "the task has unknown fields; nothing was stored")
 	for _, name := range record.Names {
 		if _, ok := roster.Column(name); !ok {
-			p.Add(problem.Detail{Column: name, Detail: "is not a field of a task: remove it"})
+			p = p.Add(problem.Detail{Column: name, Detail: "is not a field of a task: remove it"})
 		}
 	}
 	if len(p.Errors) > 0 {

@@ -42,29 +42,29 @@ func (m masker) columns(row run.Row) map[string]string {
 	return roster.Cells(request, previous)
 }
 
+// problems are why a row is impossible.
+func (m masker) problems(row run.Row) (all []string) {
+	for _, text := range row.Problems {
+		all = append(all, m.Words(row, text))
+	}
+	return all
+}
+
 func (m masker) planned(p run.Planned) wire.PlannedRow {
 	at := m.Place(p.Row)
-	v := wire.PlannedRow{
-		Row: p.Number, Line: p.Line, Place: wire.Place(at), Decision: p.Decision,
-		Values: m.values(at.Kind, p.Values), Why: m.Words(p.Row, p.Why), Suspicious: m.Words(p.Row, p.Suspicious), Undoable: p.Undoable,
+	return wire.PlannedRow{
+		Row: p.Number, Line: p.Line, Place: wire.Place(at), Decision: p.Decision, Values: m.values(at.Kind, p.Values),
+		Why: m.Words(p.Row, p.Why), Suspicious: m.Words(p.Row, p.Suspicious), Problems: m.problems(p.Row), Undoable: p.Undoable,
 	}
-	for _, problem := range p.Problems {
-		v.Problems = append(v.Problems, m.Words(p.Row, problem))
-	}
-	return v
 }
 
 func (m masker) result(r run.Result) wire.ResultRow {
 	at := m.Place(r.Row)
-	v := wire.ResultRow{
-		Row: r.Number, Line: r.Line, Place: wire.Place(at), Outcome: r.Outcome,
-		Values: m.values(at.Kind, r.Values), Class: r.Class, Code: r.Code, Message: m.Words(r.Row, r.Message, r.Why), Todo: r.Advice,
-		RequestID: m.Words(r.Row, r.RequestID), At: r.At, Decision: r.Decision, Why: m.Words(r.Row, r.Why),
+	return wire.ResultRow{
+		Row: r.Number, Line: r.Line, Place: wire.Place(at), Outcome: r.Outcome, Values: m.values(at.Kind, r.Values),
+		Class: r.Class, Code: r.Code, Message: m.Words(r.Row, r.Message, r.Why), Todo: r.Advice, RequestID: m.Words(r.Row, r.RequestID), At: r.At,
+		Decision: r.Decision, Why: m.Words(r.Row, r.Why), Problems: m.problems(r.Row),
 	}
-	for _, problem := range r.Problems {
-		v.Problems = append(v.Problems, m.Words(r.Row, problem))
-	}
-	return v
 }
 
 // mayRow reports whether the caller may see a row.

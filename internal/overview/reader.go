@@ -179,7 +179,10 @@ func (r *Reader) setWatching(on bool) {
 // trips for any number of lanes, shared by all callers; none if that takes long and Watch runs,
 // which then reads the next state.
 func (r *Reader) State(ctx context.Context) *State {
-	last, due := r.look()
+	r.mu.Lock()
+	r.looked = r.now()
+	r.mu.Unlock()
+	last, due := r.recent()
 	if last == nil {
 		return r.renew(ctx)
 	}
@@ -190,14 +193,6 @@ func (r *Reader) State(ctx context.Context) *State {
 		}
 	}
 	return last
-}
-
-// look is recent for somebody who looks.
-func (r *Reader) look() (last *State, due bool) {
-	r.mu.Lock()
-	r.looked = r.now()
-	r.mu.Unlock()
-	return r.recent()
 }
 
 // recent returns the last state if a caller may have it, and whether the next one is due.

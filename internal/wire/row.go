@@ -28,8 +28,8 @@ type Place struct {
 // PlannedRow is a row of a plan. Names and ids of people are masked unless the token has
 // the scope names.
 type PlannedRow struct {
-	Row  int `doc:"Number, from 1"                                     json:"row"`
-	Line int `doc:"Line of the file"                                   json:"line,omitzero"`
+	Row  int `doc:"Number, from 1"   json:"row"`
+	Line int `doc:"Line of the file" json:"line,omitzero"`
 	Place
 
 	Decision   run.Decision `enum:"change,new,unchanged,conflict,impossible,excluded" json:"decision"`
@@ -45,8 +45,8 @@ type PlannedRow struct {
 // ResultRow is the result of a row. Names and ids of people are masked unless the token
 // has the scope names.
 type ResultRow struct {
-	Row  int `doc:"Number, from 1"                                                                           json:"row"`
-	Line int `doc:"Line of the file"                                                                         json:"line,omitzero"`
+	Row  int `doc:"Number, from 1"   json:"row"`
+	Line int `doc:"Line of the file" json:"line,omitzero"`
 	Place
 
 	Outcome   run.Outcome `enum:"waiting,open,applied,unchanged,superseded,failed,cancelled,conflict,impossible,excluded" json:"outcome"`
