@@ -303,11 +303,13 @@ if #calls > 0 then
 		end
 	end
 elseif late_targets then
-	local named = {}
-	for _, field in ipairs(fields) do
-		named[field.name] = true
+	-- A resend that was frozen may know the value from before: the one that replaced it is
+	-- sent again by the next.
+	local ended = {}
+	for n, field in ipairs(fields) do
+		ended[field.name] = field.equal or field.mode == 'refresh' or reply[n + 1] ~= 'settled'
 	end
-	if not others_late(target, named) then
+	if not others_late(target, ended) then
 		redis.call('ZREM', late_targets, target_key)
 	end
 elseif not open then

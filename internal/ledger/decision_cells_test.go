@@ -231,6 +231,8 @@ func (c cell) after(m moment, h held) (reply []string, after held) {
 		h.Target["r:"+field], h.Confirmed = rev, true
 	}
 	switch {
+	case c.mode == ledger.Resend && d.name == settled.name && gone.holds(c.state) && late.holds(c.state):
+		// The value that replaced this one is sent again by the next resend.
 	case resends(c.mode): // no task ends
 		h.Late = ""
 	case d.ends:

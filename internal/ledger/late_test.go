@@ -449,6 +449,27 @@ func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
+// A resend that was frozen knows the value from before. One that was applied since, while an
+// earlier send could still be carried out, is sent again by the next.
+func TestAResendOfAReplacedValueLeavesTheNewOneToTheNext(t *testing.T) {
+	t.Parallel()
+	l, c := settledLate(t)
+	applyBy(t, l, revise(t, l, ann), "C", true)
+	c.pass(2 * landsIn)
+	if lease, decided, err := l.Begin(t.Context(), resend("A")); err != nil || lease != nil || decided[0] != ledger.Settled {
+		t.Fatalf("a lease: %t, decision %v, %v", lease != nil, decided, err)
+	}
+	c.pass(landsIn + time.Second)
+	wantDue(t, l, c.now, 1, 1)
+	lease, decided, err := l.Begin(t.Context(), resend("C"))
+	if err != nil || lease == nil || decided[0] != ledger.Send {
+		t.Fatalf("a lease: %t, decision %v, %v", lease != nil, decided, err)
+	}
+	gate(t, lease)
+	settle(t, lease, false)
+	wantDue(t, l, c.now, 0, 0)
+}
+
 // A resend that was frozen knows the fields from before: one that became late since is sent
 // again by the next.
 func TestAResendOfSomeFieldsLeavesTheOthersToTheNext(t *testing.T) {
