@@ -84,7 +84,7 @@ type Doing func(ctx context.Context, slot func(context.Context) error, payload s
 
 // Add adds a lane whose tasks are carried out by do. Fields that cfg leaves out are those
 // of lakeside's lane for nicknames, with one call a second.
-func (r *Rig) Add(cfg lane.Config, do Doing) { //nolint:gocognit // one handler with all that a test may ask of it
+func (r *Rig) Add(cfg lane.Config, do Doing) {
 	cfg.Organisation, cfg.Tenant = cmp.Or(cfg.Organisation, "lakeside"), cmp.Or(cfg.Tenant, "dt")
 	cfg.Platform, cfg.Kind = cmp.Or(cfg.Platform, "dingtalk"), cmp.Or(cfg.Kind, tasks.KindNickname)
 	cfg.Timeout = cmp.Or(cfg.Timeout, time.Second)
