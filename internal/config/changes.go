@@ -1,12 +1,15 @@
 package config
 
 import (
+	"iter"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"rollcall/internal/kinds"
 )
 
 // Changes lists the differences between two configurations, one line each: those that
@@ -135,13 +138,9 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 			entry := v.Index(i)
 			collect(entry, singular(key)+" "+entry.FieldByName("Name").String(), "", all)
 		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			name := v.Type().Field(i).Tag.Get("yaml")
-			if name == "-" {
-				continue
-			}
-			collect(v.Field(i), subject, join(key, name), all)
+	case reflect.Struct, reflect.Map:
+		for name, value := range valuesOf(v) {
+			collect(value, subject, join(key, name), all)
 		}
 	case reflect.Bool:
 		add(strconv.FormatBool(v.Bool()), false)
@@ -150,6 +149,26 @@ func collect(v reflect.Value, subject, key string, all *[]leaf) {
 	default:
 		if v.String() != "" {
 			add(v.String(), false)
+		}
+	}
+}
+
+// valuesOf yields the values of a section by their keys: those of a struct, or the limits
+// of a platform.
+func valuesOf(v reflect.Value) iter.Seq2[string, reflect.Value] {
+	return func(yield func(string, reflect.Value) bool) {
+		if v.Kind() == reflect.Map {
+			for _, kind := range kinds.Names() {
+				if limits := v.MapIndex(reflect.ValueOf(string(kind))); limits.IsValid() && !yield(string(kind), limits) {
+					return
+				}
+			}
+			return
+		}
+		for field, value := range v.Fields() {
+			if name := field.Tag.Get("yaml"); name != "-" && !yield(name, value) {
+				return
+			}
 		}
 	}
 }

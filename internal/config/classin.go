@@ -4,34 +4,25 @@ import "time"
 
 // ClassIn is a school's API access.
 type ClassIn struct {
-	BaseURL string        `yaml:"base_url"`
-	SID     string        `yaml:"sid"`
-	Secret  Source        `yaml:"secret"`
-	Timeout Duration      `yaml:"timeout"` // of one HTTP exchange
-	Limits  ClassInLimits `yaml:"limits"`
+	BaseURL string     `yaml:"base_url"`
+	SID     string     `yaml:"sid"`
+	Secret  Source     `yaml:"secret"`
+	Timeout Duration   `yaml:"timeout"` // of one HTTP exchange
+	Limits  KindLimits `yaml:"limits"`
 }
 
-// ClassInLimits are the rates that the platform allows a school.
-type ClassInLimits struct {
-	Course  Limits `yaml:"course"`
-	Student Limits `yaml:"student"`
-}
-
-var classInKeys = []key{
+var classInKeys = append([]key{
 	{path: "organisations[].tenants[].classin", one: "platform", doc: "A school's API access. ClassIn documents no rate; the defaults of the limits are careful."},
 	{path: "organisations[].tenants[].classin.base_url", def: "https://api.eeo.cn", doc: "ClassIn's host"},
 	{path: "organisations[].tenants[].classin.sid", required: true, eg: `"1234567"`, form: sidForm, doc: "the school's number: digits, in quotes, as ClassIn shows it"},
 	{path: "organisations[].tenants[].classin.secret", required: true, doc: "the school's secret"},
 	{path: "organisations[].tenants[].classin.timeout", def: "60s", doc: "timeout of one HTTP exchange, 1 s to 2 min. A call renames a whole course"},
-	{path: "organisations[].tenants[].classin.limits"},
-	{path: "organisations[].tenants[].classin.limits.course", def: "{calls: 3, per: 1s}", doc: "of `modifyGroupMemberNickname`"},
-	{path: "organisations[].tenants[].classin.limits.student", def: "{calls: 2, per: 1s}", doc: "of `editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
-}
+}, limitKeys("classin")...)
 
 func (s *ClassIn) describe() Platform {
 	p := Platform{
 		Name: "classin", Title: "ClassIn", Secret: s.Secret.Value, Timeout: time.Duration(s.Timeout),
-		Lanes: lanesOf(s.Limits),
+		Lanes: lanesOf("classin", s.Limits),
 	}
 	if s.SID != "" {
 		p.Account = "classin " + hostOf(s.BaseURL) + " " + s.SID

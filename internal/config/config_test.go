@@ -40,7 +40,7 @@ func TestASmallFileGetsEveryDefault(t *testing.T) {
 	}
 	got := []any{
 		cfg.Redis.URL, cfg.HTTP.Listen, cfg.Log, time.Duration(dt.Timeout), time.Duration(ci.Timeout),
-		dt.NicknameMax, dt.Limits.Group, ci.Limits.Course, ci.BaseURL,
+		dt.NicknameMax, dt.Limits["group"], ci.Limits["course"], ci.BaseURL,
 	}
 	want := []any{
 		"redis://127.0.0.1:6379/0", "127.0.0.1:8080",
@@ -66,7 +66,7 @@ func TestANumberWithLeadingZerosIsDecimal(t *testing.T) {
 			"limits: {course: {calls: "+written+", per: 1s}}}}]}]"), func(string) string { return "s" })
 		if err != nil {
 			t.Errorf("%s: %v", written, err)
-		} else if got := cfg.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls; got != want {
+		} else if got := cfg.Organisations[0].Tenants[0].ClassIn.Limits["course"][0].Calls; got != want {
 			t.Errorf("%s was read as %d", written, got)
 		}
 	}

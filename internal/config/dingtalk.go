@@ -18,18 +18,11 @@ type DingTalk struct {
 	IDResendAfter Duration `yaml:"id_resend_after"`
 	// LateResendAfter is how long the platform may still carry out a request that was
 	// given up. Values that it may have overwritten are sent again then; 0: they are not.
-	LateResendAfter Duration       `yaml:"late_resend_after"`
-	Limits          DingTalkLimits `yaml:"limits"`
+	LateResendAfter Duration   `yaml:"late_resend_after"`
+	Limits          KindLimits `yaml:"limits"`
 }
 
-// DingTalkLimits are the rates that the platform allows an app at each API.
-type DingTalkLimits struct {
-	Nickname Limits `yaml:"nickname"`
-	Group    Limits `yaml:"group"`
-	ID       Limits `yaml:"id"`
-}
-
-var dingTalkKeys = []key{
+var dingTalkKeys = append([]key{
 	{path: "organisations[].tenants[].dingtalk", one: "platform", doc: "An internal app. Both addresses belong to the region of the app, `.com` or `.io`; its credentials are unknown in the other. The limits' default is what the standard edition allows an app at each API ([call frequency](https://open.dingtalk.com/document/development/call-frequency-limit))."},
 	{path: "organisations[].tenants[].dingtalk.api", required: true, eg: `https://api.dingtalk.io`, doc: "the newer host, `https://api.dingtalk.io` or `.com`. Plain http is accepted for a loopback address only"},
 	{path: "organisations[].tenants[].dingtalk.oapi", required: true, eg: `https://oapi.dingtalk.io`, doc: "the older host, `https://oapi.dingtalk.io` or `.com`"},
@@ -39,16 +32,12 @@ var dingTalkKeys = []key{
 	{path: "organisations[].tenants[].dingtalk.nickname_max", def: "30", min: 30, max: 200, doc: "longest nickname in characters, 30 to 200; producers reject longer ones"},
 	{path: "organisations[].tenants[].dingtalk.id_resend_after", def: "5m", doc: "how long an ID change with an unknown outcome waits before the same ID is sent again, 1 s to 24 h. Use less than some minutes only for trials: the abandoned request may still reach the platform"},
 	{path: "organisations[].tenants[].dingtalk.late_resend_after", def: "5m", doc: "how long the platform may still carry out a request that was given up, 1 s to 24 h. A nickname or group attribute that was applied after such a request is sent once more when this time is over and the lane is idle; see [late requests](guarantees.md#late-requests-and-frozen-processes). `0s`: it is not sent again. Use less than some minutes only for trials"},
-	{path: "organisations[].tenants[].dingtalk.limits"},
-	{path: "organisations[].tenants[].dingtalk.limits.nickname", def: "{calls: 20, per: 1s}", doc: "limit of `updategroupnick`"},
-	{path: "organisations[].tenants[].dingtalk.limits.group", def: "{calls: 20, per: 1s}", doc: "limit of `group/update`"},
-	{path: "organisations[].tenants[].dingtalk.limits.id", def: "{calls: 20, per: 1s}", doc: "limit of `dingTalkIds/change`"},
-}
+}, limitKeys("dingtalk")...)
 
 func (a *DingTalk) describe() Platform {
 	p := Platform{
 		Name: "dingtalk", Title: "DingTalk", Secret: a.AppSecret.Value, Timeout: time.Duration(a.Timeout),
-		Lanes:   lanesOf(a.Limits),
+		Lanes:   lanesOf("dingtalk", a.Limits),
 		Metered: true, NicknameMax: a.NicknameMax,
 	}
 	if a.AppKey != "" {

@@ -92,11 +92,8 @@ func limitsOf(cfg *config.Config) []config.Limits {
 	var all []config.Limits
 	for _, org := range cfg.Organisations {
 		for _, t := range org.Tenants {
-			if t.DingTalk != nil {
-				all = append(all, t.DingTalk.Limits.Nickname, t.DingTalk.Limits.Group, t.DingTalk.Limits.ID)
-			}
-			if t.ClassIn != nil {
-				all = append(all, t.ClassIn.Limits.Course)
+			for _, lane := range t.Platform().Lanes {
+				all = append(all, lane.Limits)
 			}
 		}
 	}

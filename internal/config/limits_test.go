@@ -17,7 +17,7 @@ func courseLimits(text string) (config.Limits, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cfg.Organisations[0].Tenants[0].ClassIn.Limits.Course, nil
+	return cfg.Organisations[0].Tenants[0].ClassIn.Limits["course"], nil
 }
 
 func TestALaneHasOneLimitOrSeveral(t *testing.T) {

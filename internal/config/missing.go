@@ -14,7 +14,7 @@ import (
 func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
 	var names, given []string
 	def := ""
-	for _, name := range fieldNames(t) {
+	for _, name := range fieldNames(t, rule) {
 		if k := find(join(rule, name)); k.one != "" {
 			names = append(names, name)
 			if present(name) {
@@ -42,31 +42,31 @@ func (d *document) oneOfEach(clean *yaml.Node, t reflect.Type, path []any, rule 
 
 // fill adds missing values: defaults, and the sections that contain some.
 func (d *document) fill(clean *yaml.Node, t reflect.Type, path []any, rule string, present func(string) bool) {
-	for _, name := range fieldNames(t) {
-		field, _ := fieldOf(t, name)
+	for _, name := range fieldNames(t, rule) {
+		of := fieldType(t, rule, name)
 		if present(name) {
-			if v, _ := child(clean, name); v != nil || !isSection(field.Type) {
+			if v, _ := child(clean, name); v != nil || !isSection(of) {
 				continue
 			}
 		}
 		k := find(join(rule, name))
 		switch {
 		case k.required:
-			d.reportOnce(under(path, name), "is missing%s", advice(under(path, name), field.Type, k))
+			d.reportOnce(under(path, name), "is missing%s", advice(under(path, name), of, k))
 		case k.one != "":
 		case k.def != "":
 			// Defaults have defaults themselves: a limit's window.
-			put(clean, name, d.shape(standIn(k.def), field.Type, under(path, name), join(rule, name)))
-		case isSection(field.Type):
+			put(clean, name, d.shape(standIn(k.def), of, under(path, name), join(rule, name)))
+		case isSection(of):
 			empty := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-			put(clean, name, d.mapping(empty, field.Type, under(path, name), join(rule, name)))
+			put(clean, name, d.mapping(empty, of, under(path, name), join(rule, name)))
 		}
 	}
 }
 
-// isSection reports whether a struct is always present.
+// isSection reports whether a struct, or the limits of a platform, is always present.
 func isSection(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Source]() && t != reflect.TypeFor[yaml.Node]()
+	return t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t != reflect.TypeFor[Source]() && t != reflect.TypeFor[yaml.Node]()
 }
 
 func advice(path []any, t reflect.Type, k key) string {

@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"rollcall/internal/config"
+	"rollcall/internal/kinds"
 	"rollcall/internal/manual"
 )
 
@@ -33,24 +35,37 @@ func described(t reflect.Type, path string, visit func(path string, of reflect.T
 			described(t.Elem(), path+"[]", visit)
 		}
 		return
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 	default:
 		return
 	}
-	for field := range t.Fields() {
-		name := field.Tag.Get("yaml")
-		if name == "-" {
-			continue
-		}
-		here := name
-		if path != "" {
-			here = path + "." + name
-		}
-		visit(here, field.Type)
-		switch field.Type {
+	for name, of := range keysOf(t, path) {
+		here := strings.TrimPrefix(path+"."+name, ".")
+		visit(here, of)
+		switch of {
 		case reflect.TypeFor[config.Source](), reflect.TypeFor[config.Limits](), reflect.TypeFor[yaml.Node]():
 		default:
-			described(field.Type, here, visit)
+			described(of, here, visit)
+		}
+	}
+}
+
+// keysOf yields the keys of a section: the fields of a struct, or the kinds of task of a
+// platform.
+func keysOf(t reflect.Type, path string) iter.Seq2[string, reflect.Type] {
+	return func(yield func(string, reflect.Type) bool) {
+		if t.Kind() == reflect.Map {
+			for _, k := range kinds.All() {
+				if strings.HasSuffix(path, "."+k.Platform+".limits") && !yield(string(k.Name), t.Elem()) {
+					return
+				}
+			}
+			return
+		}
+		for field := range t.Fields() {
+			if name := field.Tag.Get("yaml"); name != "-" && !yield(name, field.Type) {
+				return
+			}
 		}
 	}
 }
@@ -78,7 +93,7 @@ func TestEveryKeyHasItsRowAndEveryRowItsKey(t *testing.T) {
 			t.Errorf("keys.go describes %q twice", k.Path())
 		}
 		seen[k.Path()] = true
-		if exists && k.Doc() == "" && of.Kind() != reflect.Struct {
+		if exists && k.Doc() == "" && !isSection(of) {
 			t.Errorf("keys.go has no text for %q", k.Path())
 		}
 	}
@@ -100,7 +115,7 @@ func isSection(of reflect.Type) bool {
 	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
 		of = of.Elem()
 	}
-	return of.Kind() == reflect.Struct
+	return of.Kind() == reflect.Struct || of.Kind() == reflect.Map
 }
 
 func word(of reflect.Type) string {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"rollcall/internal/kinds"
 	"rollcall/internal/secret"
 )
 
@@ -29,13 +30,29 @@ type Lane struct {
 	Limits Limits
 }
 
-// lanesOf returns a lane for each field of the limits of a platform, a struct whose
-// fields are called like the kinds of task.
-func lanesOf(limits any) []Lane {
-	of := reflect.ValueOf(limits)
-	lanes := make([]Lane, of.NumField())
-	for i := range lanes {
-		lanes[i] = Lane{of.Type().Field(i).Tag.Get("yaml"), of.Field(i).Interface().(Limits)} //nolint:forcetypeassert // of such a struct
+// KindLimits are the rates that a platform allows an account, by kind of task. Load fills in
+// every kind of the platform.
+type KindLimits map[string]Limits
+
+// limitKeys are the section of a platform's limits, with a key for each of its kinds.
+func limitKeys(platform string) []key {
+	section := "organisations[].tenants[]." + platform + ".limits"
+	all := []key{{path: section}}
+	for _, k := range kinds.All() {
+		if k.Platform == platform {
+			all = append(all, key{path: join(section, string(k.Name)), def: k.Limit.Default, doc: "limit of " + k.Limit.Calls})
+		}
+	}
+	return all
+}
+
+// lanesOf returns a lane for each kind of task of a platform.
+func lanesOf(platform string, limits KindLimits) []Lane {
+	var lanes []Lane
+	for _, k := range kinds.All() {
+		if k.Platform == platform {
+			lanes = append(lanes, Lane{Kind: string(k.Name), Limits: limits[string(k.Name)]})
+		}
 	}
 	return lanes
 }

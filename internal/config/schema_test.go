@@ -52,7 +52,7 @@ func schema(of reflect.Type, rule string) map[string]any {
 	switch of.Kind() {
 	case reflect.Pointer:
 		return schema(of.Elem(), rule)
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return object(of, rule)
 	case reflect.Slice:
 		s := map[string]any{"type": "array", "items": schema(of.Elem(), rule+"[]")}
@@ -101,14 +101,10 @@ func object(of reflect.Type, rule string) map[string]any {
 	properties := map[string]any{}
 	var required, one []string
 	optional := false // the group may be absent
-	for field := range of.Fields() {
-		name := field.Tag.Get("yaml")
-		if name == "-" {
-			continue
-		}
+	for name, of := range keysOf(of, rule) {
 		path := strings.TrimPrefix(rule+"."+name, ".")
 		k := config.Find(path)
-		p := schema(field.Type, path)
+		p := schema(of, path)
 		if k.Doc() != "" {
 			p["description"] = k.Doc()
 		}

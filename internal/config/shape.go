@@ -38,9 +38,9 @@ func (d *document) shape(n *yaml.Node, t reflect.Type, path []any, rule string) 
 	switch t.Kind() {
 	case reflect.Pointer:
 		return d.shape(n, t.Elem(), path, rule)
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		if n.Kind != yaml.MappingNode {
-			d.reportOnce(path, "is %s, but must have keys: %s", form(n), strings.Join(fieldNames(t), ", "))
+			d.reportOnce(path, "is %s, but must have keys: %s", form(n), strings.Join(fieldNames(t, rule), ", "))
 			return nil
 		}
 		return d.mapping(n, t, path, rule)
@@ -76,25 +76,25 @@ func (d *document) mapping(n *yaml.Node, t reflect.Type, path []any, rule string
 	first := map[string]int{} // key → its line
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], resolve(n.Content[i+1])
-		field, known := fieldOf(t, k.Value)
+		of := fieldType(t, rule, k.Value)
 		switch {
-		case !known:
-			d.unknown(k, t, path)
+		case of == nil:
+			d.unknown(k, t, path, rule)
 			continue
 		case first[k.Value] > 0:
 			d.reportLine(k.Line, under(path, k.Value), "is given twice, first on line %d; keep one", first[k.Value])
 			continue
 		}
 		first[k.Value] = k.Line
-		list := field.Type.Kind() == reflect.Slice && field.Type != reflect.TypeFor[Limits]() && !find(join(rule, k.Value)).required
-		if v.Tag == "!!null" && (isSection(field.Type) || list) {
+		list := of.Kind() == reflect.Slice && of != reflect.TypeFor[Limits]() && !find(join(rule, k.Value)).required
+		if v.Tag == "!!null" && (isSection(of) || list) {
 			continue // everything in it is commented out
 		}
 		if v.Tag == "!!null" {
 			d.reportOnce(under(path, k.Value), "has no value; write one, or remove the key")
 			continue
 		}
-		if value := d.shape(v, field.Type, under(path, k.Value), join(rule, k.Value)); value != nil {
+		if value := d.shape(v, of, under(path, k.Value), join(rule, k.Value)); value != nil {
 			put(clean, k.Value, value)
 		}
 	}
@@ -206,8 +206,18 @@ func (d *document) duration(n *yaml.Node, path []any) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: n.Value, Line: n.Line}
 }
 
-func fieldNames(t reflect.Type) []string {
+// fieldNames returns the keys of a section: the fields of a struct, or the kinds of task
+// that the rule has limits for.
+func fieldNames(t reflect.Type, rule string) []string {
 	var names []string
+	if t.Kind() == reflect.Map {
+		for _, k := range keys {
+			if name, below := strings.CutPrefix(k.path, rule+"."); below {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
 	for field := range t.Fields() {
 		if name := field.Tag.Get("yaml"); name != "-" {
 			names = append(names, name)
@@ -216,13 +226,20 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
-func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
+// fieldType returns the type of a key of a section; nil: it has no such key.
+func fieldType(t reflect.Type, rule, name string) reflect.Type {
+	if !slices.Contains(fieldNames(t, rule), name) {
+		return nil
+	}
+	if t.Kind() == reflect.Map {
+		return t.Elem()
+	}
 	for field := range t.Fields() {
-		if tag := field.Tag.Get("yaml"); tag == name && tag != "-" {
-			return field, true
+		if field.Tag.Get("yaml") == name {
+			return field.Type
 		}
 	}
-	return reflect.StructField{}, false
+	return nil
 }
 
 func join(rule, name string) string {

@@ -17,7 +17,7 @@ func TestAReloadAppliesLimitsQuotasAndSchedules(t *testing.T) {
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{{
 			Name: "t", ClassIn: &config.ClassIn{
 				Timeout: config.Duration(time.Duration(timeout) * time.Second),
-				Limits:  config.ClassInLimits{Course: config.Limits{{Calls: calls, Per: config.Duration(time.Second)}}},
+				Limits:  config.KindLimits{"course": config.Limits{{Calls: calls, Per: config.Duration(time.Second)}}},
 			},
 		}}}}}
 	}
@@ -28,14 +28,14 @@ func TestAReloadAppliesLimitsQuotasAndSchedules(t *testing.T) {
 
 	taken := config.TakeOver(before, after)
 	course := taken.Organisations[0].Tenants[0].ClassIn
-	if course.Limits.Course[0].Calls != 5 || len(taken.Schedules) != 1 {
-		t.Errorf("not applied: %v, %d schedules", course.Limits.Course, len(taken.Schedules))
+	if course.Limits["course"][0].Calls != 5 || len(taken.Schedules) != 1 {
+		t.Errorf("not applied: %v, %d schedules", course.Limits["course"], len(taken.Schedules))
 	}
 	if time.Duration(course.Timeout) != time.Minute || taken.HTTP.Listen != "" || taken.Egress.Name != "" {
 		t.Errorf("applied although it needs a restart: timeout %s, listen %q, address %q",
 			time.Duration(course.Timeout), taken.HTTP.Listen, taken.Egress.Name)
 	}
-	if before.Organisations[0].Tenants[0].ClassIn.Limits.Course[0].Calls != 3 {
+	if before.Organisations[0].Tenants[0].ClassIn.Limits["course"][0].Calls != 3 {
 		t.Error("the configuration before was changed")
 	}
 	// A second reload of the same file has nothing left to apply.
@@ -89,8 +89,8 @@ func TestALimitOfAnotherPlatformNeedsARestart(t *testing.T) {
 		tenant.Name = "t"
 		return &config.Config{Organisations: []config.Organisation{{Name: "o", Tenants: []config.Tenant{tenant}}}}
 	}
-	school := with(config.Tenant{ClassIn: &config.ClassIn{SID: "1", Limits: config.ClassInLimits{Course: limits}}})
-	app := with(config.Tenant{DingTalk: &config.DingTalk{AppKey: "app", Limits: config.DingTalkLimits{ID: limits}}})
+	school := with(config.Tenant{ClassIn: &config.ClassIn{SID: "1", Limits: config.KindLimits{"course": limits}}})
+	app := with(config.Tenant{DingTalk: &config.DingTalk{AppKey: "app", Limits: config.KindLimits{"id": limits}}})
 	if live, _ := config.Changes(school, app); len(live) != 0 {
 		t.Errorf("reported as applied: %q", live)
 	}

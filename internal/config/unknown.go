@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
+func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any, rule string) {
 	switch {
 	case t == reflect.TypeFor[Source]():
 		// The key itself may be the secret.
@@ -19,7 +19,7 @@ func (d *document) unknown(k *yaml.Node, t reflect.Type, path []any) {
 		d.reportLine(k.Line, path, "uses <<, which is not supported; write the keys out, or give a whole value by *name")
 		return
 	}
-	names := fieldNames(t)
+	names := fieldNames(t, rule)
 	known := "the keys here are " + strings.Join(names, ", ")
 	if i := slices.IndexFunc(names, func(name string) bool { return alike(name, k.Value) }); i >= 0 {
 		known = "did you mean " + names[i] + "?"

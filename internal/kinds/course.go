@@ -10,6 +10,7 @@ const TypeCourseSync = "nickname:sync_course"
 
 var course = declare(Kind{
 	Name: tasks.KindCourse, Type: TypeCourseSync,
+	Platform: "classin", Limit: Limit{"{calls: 3, per: 1s}", "`modifyGroupMemberNickname`"},
 	About: "all nicknames of a ClassIn course", Target: "the course for a course",
 	Label: Label{"course", "课程"}, Words: []string{"课程"},
 	Columns: []Column{

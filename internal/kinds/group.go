@@ -56,6 +56,7 @@ var groupColumns = []Column{
 
 var group = declare(Kind{
 	Name: tasks.KindGroup, Type: TypeGroupUpdate,
+	Platform: "dingtalk", Limit: Limit{"{calls: 20, per: 1s}", "`group/update`"},
 	About: "a DingTalk chat's name, owner, members, icon, options", Target: "the chat for a group",
 	Label: Label{"chat", "群聊"}, Words: []string{"群", "群聊"},
 	Columns: groupColumns, ChangesOneOf: true,

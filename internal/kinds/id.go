@@ -10,6 +10,7 @@ const TypeIDChange = "id:change"
 
 var id = declare(Kind{
 	Name: tasks.KindID, Type: TypeIDChange,
+	Platform: "dingtalk", Limit: Limit{"{calls: 20, per: 1s}", "`dingTalkIds/change`"},
 	About: "an employee's DingTalk ID", Target: "the user for an ID",
 	Label: Label{"DingTalk ID", "钉钉号"}, Words: []string{"钉钉号", "钉钉ID"},
 	Columns: []Column{

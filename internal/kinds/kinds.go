@@ -3,7 +3,7 @@
 // A kind is declared in a file of its own; a kind that is not declared is refused
 // everywhere.
 //
-// It must not know any platform, nor how a task is executed.
+// It must not know how a task is executed.
 package kinds
 
 import (
@@ -20,6 +20,10 @@ type Kind struct {
 	// Type is the asynq task type. It must not change while tasks of it are stored:
 	// a worker that does not know a type cannot execute it.
 	Type string
+	// Platform is the one that carries out the tasks, by its key in the configuration, and
+	// Limit the rate of its tenants.
+	Platform string
+	Limit    Limit
 	// Label is what pages call a target of the kind: "group nickname".
 	Label Label
 	// Columns are those of a file, besides the columns of every kind.
@@ -68,6 +72,10 @@ type Kind struct {
 	change   func(task tasks.Task, organisation string) (ledger.Target, []ledger.Field)
 	mask     func(task tasks.Task, mask func(string) string) tasks.Task
 }
+
+// Limit is the rate at which a tenant may send tasks of a kind, if its configuration sets
+// none: Default as the configuration writes it, and the calls that it bounds.
+type Limit struct{ Default, Calls string }
 
 // Label is a name for people.
 type Label struct{ English, Chinese string }

@@ -17,6 +17,7 @@ var (
 
 var nickname = declare(Kind{
 	Name: tasks.KindNickname, Type: TypeNicknameSync,
+	Platform: "dingtalk", Limit: Limit{"{calls: 20, per: 1s}", "`updategroupnick`"},
 	About: "a member's nickname in a DingTalk chat", Target: "chat/user for a nickname",
 	Label: Label{"group nickname", "群昵称"}, Words: []string{"昵称", "群昵称"},
 	Columns: []Column{

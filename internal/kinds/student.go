@@ -10,6 +10,7 @@ const TypeStudentSync = "student:sync"
 
 var student = declare(Kind{
 	Name: tasks.KindStudent, Type: TypeStudentSync,
+	Platform: "classin", Limit: Limit{"{calls: 2, per: 1s}", "`editSchoolStudent` and `modifyCourseStudentNickName` together: a task makes one call of each"},
 	About: "a ClassIn student's name, in the console and in courses", Target: "the UID for a student",
 	Label: Label{"student", "学生"}, Words: []string{"学生"},
 	Columns: []Column{
