@@ -50,12 +50,12 @@ func (a *API) explainInFull(ctx context.Context, c caller, in *explainInput) (*e
 		}
 	}
 	i := slices.IndexFunc(lanes, func(l registry.Lane) bool { return registry.Queue(l.Tenant, l.Kind, false) == name })
-	switch {
-	case i < 0:
+	if i < 0 {
 		return nil, problem.New(problem.NotFound, "no worker serves the lane, or the token may not use its tenant")
-	case !kinds.IsKey(lanes[i].Kind, target):
+	}
+	if why := kinds.WrongKey(lanes[i].Kind, target); why != "" {
 		return nil, problem.New(problem.Invalid, "the target is missing, or is not one of the lane").
-			Add(problem.Detail{Location: "query.target", Detail: "for a nickname, use chat/user with one slash; a slash in an id is %2F"})
+			Add(problem.Detail{Location: "query.target", Detail: why})
 	}
 	found, err := a.known.Read(ctx, lanes[i], target, explain.Full(), c.maskerUnless(in.Masked).Shown, a.now())
 	if err != nil {

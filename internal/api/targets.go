@@ -83,9 +83,9 @@ func (a *API) explainTarget(ctx context.Context, c caller, in *targetInput) (*ta
 	if i < 0 {
 		return nil, problem.New(problem.NotFound, "no worker serves this tenant and kind, or the token may not use the tenant")
 	}
-	if !kinds.IsKey(kind, in.Target) {
-		return nil, problem.New(problem.Invalid, "the target of a nickname is chat/user").
-			Add(problem.Detail{Location: "query.target", Detail: "use chat/user with one slash; a slash in an id is %2F"})
+	if why := kinds.WrongKey(kind, in.Target); why != "" {
+		return nil, problem.New(problem.Invalid, "the target is missing, or is not one of the kind").
+			Add(problem.Detail{Location: "query.target", Detail: why})
 	}
 	record, err := a.ledger.Look(ctx, ledger.Target{Organisation: lanes[i].Organisation, API: string(kind), Key: in.Target})
 	if err != nil {

@@ -70,22 +70,25 @@ func TestATaskNamesItsChatAndPeople(t *testing.T) {
 
 func TestAKeyHasTheFormOfItsKind(t *testing.T) {
 	t.Parallel()
+	const slash = "use chat/user for a nickname, with one slash; write a slash or percent sign in an id as %2F or %25"
 	for _, row := range []struct {
 		kind tasks.Kind
 		key  string
-		want bool
+		want string
 	}{
-		{tasks.KindNickname, "chat1/u1", true},
-		{tasks.KindNickname, "chat1%2F/u1", true},
-		{tasks.KindNickname, "chat1", false},
-		{tasks.KindNickname, "chat1/u/1", false},
-		{tasks.KindGroup, "chat/1", true}, // an id, with a slash of its own
-		{tasks.KindID, "u1", true},
-		{tasks.KindID, "", false},
-		{"unknown", "u1", true},
+		{tasks.KindNickname, "chat1/u1", ""},
+		{tasks.KindNickname, "chat1%2F/u1", ""},
+		{tasks.KindNickname, "chat1", slash},
+		{tasks.KindNickname, "chat1/u/1", slash},
+		{tasks.KindGroup, "chat/1", ""}, // an id, with a slash of its own
+		{tasks.KindID, "u1", ""},
+		{tasks.KindID, "", "it is empty: use the user for an ID"},
+		{tasks.KindStudent, "", "it is empty: use the UID for a student"},
+		{"unknown", "u1", ""},
+		{"unknown", "", "it is empty"},
 	} {
-		if got := kinds.IsKey(row.kind, row.key); got != row.want {
-			t.Errorf("IsKey(%s, %q) = %v, want %v", row.kind, row.key, got, row.want)
+		if got := kinds.WrongKey(row.kind, row.key); got != row.want {
+			t.Errorf("WrongKey(%s, %q) = %q, want %q", row.kind, row.key, got, row.want)
 		}
 	}
 }

@@ -155,11 +155,19 @@ func (k Kind) KeyOf(chat, person string) string {
 	return k.keyOf(chat, person)
 }
 
-// IsKey reports whether a key has the form of a target of the kind, which [Kind.Target]
-// describes. No target has an empty key; of a kind that is not declared any other may be one.
-func IsKey(name tasks.Kind, key string) bool {
+// WrongKey says why a key cannot be that of a target of the kind, and how to write one. "": it
+// can. No target has an empty key; of a kind that is not declared any other may be one.
+func WrongKey(name tasks.Kind, key string) string {
 	k, _ := Named(name)
-	return key != "" && (k.ids == 0 || strings.Count(key, "/") == k.ids-1)
+	switch {
+	case key == "" && k.Target == "":
+		return "it is empty"
+	case key == "":
+		return "it is empty: use " + k.Target
+	case k.ids > 1 && strings.Count(key, "/") != k.ids-1:
+		return "use " + k.Target + ", with one slash; write a slash or percent sign in an id as %2F or %25"
+	}
+	return ""
 }
 
 // Named returns the task that gives a person a name, in a chat where the kind has one, with

@@ -42,7 +42,7 @@ func (u *UI) targetKey(r *request, tenant string, kind tasks.Kind) (string, erro
 	q := r.URL.Query()
 	if !q.Has("ref") {
 		key := q.Get("target")
-		if len(key) > mostKey || !kinds.IsKey(kind, key) {
+		if len(key) > mostKey || kinds.WrongKey(kind, key) != "" {
 			return "", &userError{key: "target.form", status: 400}
 		}
 		return key, nil

@@ -100,11 +100,11 @@ func explain(ctx context.Context, a *cli.App, from source, args []string, f expl
 	if err == nil {
 		x.lane, err = s.Named(name)
 	}
-	if err == nil && f.task == "" && !kinds.IsKey(x.lane.Kind, key) {
-		err = cli.BadInput("invalid target: for a nickname, use chat/user with one slash; escape a slash or percent sign in an id as %%2F or %%25")
-	}
 	if err != nil {
 		return err
+	}
+	if why := kinds.WrongKey(x.lane.Kind, key); why != "" && f.task == "" {
+		return cli.BadInput("invalid target: %s", why)
 	}
 	if x.Target, err = from.read(ctx, x.lane, key, f.task, a.Now()); err != nil {
 		return err
