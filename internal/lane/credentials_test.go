@@ -120,13 +120,20 @@ func TestRevokedCredentialsCostOneTokenCallPerWorkerAndNoTask(t *testing.T) {
 			}
 			return nil
 		})
-		for i := range a.refusals {
-			if n := a.refusals[i].Load(); n > 1 {
-				t.Errorf("worker %d had %d token calls refused", i, n)
-			}
-		}
-		if h := both[0].stored(tenantDT); h.Class != hold.Refused || h.Probe != hold.ByToken {
+		refusals := []int64{a.refusals[0].Load(), a.refusals[1].Load()}
+		h := both[0].stored(tenantDT)
+		if h.Class != hold.Refused || h.Probe != hold.ByToken {
 			t.Errorf("on hold as %+v", h)
+		}
+		// On a slow machine probes of the hold are due already: each requests a token, too.
+		probes := int64(h.Tries)
+		if h.Probing != "" {
+			probes++
+		}
+		for i, n := range refusals {
+			if n > 1+probes {
+				t.Errorf("worker %d had %d token calls refused, with %d probes of both", i, n, probes)
+			}
 		}
 		t.Logf("%d of %d tasks were done when the secret was revoked; %d attempts in total; refused token calls %d and %d",
 			done.Load(), renames, attempts.Load(), a.refusals[0].Load(), a.refusals[1].Load())
